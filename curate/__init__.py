@@ -1,0 +1,35 @@
+"""curate: measure how often a model solves each problem, and keep those in its competence band.
+
+Everything that a command does is one call here. The calls load on use, because a command line that only prints its
+help should not import an engine.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from curate.importing import import_rollouts as import_rollouts
+    from curate.profiling import plan as plan
+    from curate.profiling import profile as profile
+    from curate.publish.release import filter as filter
+    from curate.recipe import load as load_recipe
+
+_CALLS = {
+    "profile": ("curate.profiling", "profile"),
+    "plan": ("curate.profiling", "plan"),
+    "import_rollouts": ("curate.importing", "import_rollouts"),
+    "filter": ("curate.publish.release", "filter"),
+    "load_recipe": ("curate.recipe", "load"),
+}
+
+__all__ = ["filter", "import_rollouts", "load_recipe", "plan", "profile"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a call when it is first used."""
+    if name not in _CALLS:
+        raise AttributeError(f"module 'curate' has no attribute {name!r}")
+    module, call = _CALLS[name]
+    return getattr(import_module(module), call)

@@ -1,0 +1,38 @@
+"""``curate filter``: the release folder of a profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from curate.cli.options import Band, as_json, print_json, profile_argument
+
+
+@click.command(name="filter")
+@profile_argument
+@click.option("--to", required=True, metavar="OUT", type=click.Path(path_type=Path), help="The release's folder.")
+@click.option("--band", type=Band(), help="Another band than the profile's, both ends inclusive.")
+@click.option("--confidence", type=float, help="Another confidence than the profile's.")
+@as_json
+def command(profile: Path, to: Path, band: tuple[float, float] | None, confidence: float | None, as_json: bool) -> None:
+    """Write the band-filtered dataset of the profile DIR: what was kept, what was not and why, and a control.
+
+    Nothing is sampled: another band is free.
+
+    \b
+    Example:
+      curate filter profiles/demo --to out/demo
+      curate filter profiles/demo --to out/demo-wide --band 0.05:0.95
+    """
+    from curate.cli import texts
+    from curate.publish import release
+
+    written = release.filter(profile, to=to, band=band, confidence=confidence)
+    if as_json:
+        print_json(written)
+        return
+    texts.print_summary(written.summary)
+    rows = ", ".join(f"{config} {count:,}" for config, count in written.rows.items())
+    click.echo(f"release: {written.path} ({rows})")
+    click.echo(f'load it: datasets.load_dataset("{written.path}")')

@@ -1,0 +1,70 @@
+"""``curate profile``: measure every problem of a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from curate.cli.options import Shard, as_json, print_json
+
+if TYPE_CHECKING:
+    from curate.profiling import Plan
+
+
+@click.command(name="profile")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--into", type=click.Path(path_type=Path), help="The profile's folder.  [default: profiles/<recipe name>]"
+)
+@click.option("--fixed", metavar="N", type=int, help="Draw N rollouts of every problem.")
+@click.option("--shard", type=Shard(), help="Only the I-th of N parts of the problems; all may write into one folder.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and draw nothing.")
+@click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Change one setting of the recipe.")
+@as_json
+def command(
+    recipe: Path,
+    into: Path | None,
+    fixed: int | None,
+    shard: tuple[int, int] | None,
+    dry_run: bool,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Measure how often the model solves each problem of RECIPE.
+
+    The same command continues an interrupted run, and draws nothing that is on disk already.
+
+    \b
+    Example:
+      curate profile recipes/demo.yaml --fixed 64
+      curate profile recipes/demo.yaml --fixed 64 --set sampling.seed=1 --into profiles/demo-seed1
+    """
+    from curate import profiling
+    from curate import recipe as recipes
+    from curate.cli import progress, texts
+
+    settings = recipes.load(recipe, overrides)
+    if dry_run:
+        plan = profiling.plan(settings, into=into, fixed_n=fixed, shard=shard)
+        print_json(plan) if as_json else _print_plan(plan)
+        return
+    with progress.bar() as report:
+        summary = profiling.profile(settings, into=into, fixed_n=fixed, shard=shard, report=report)
+    print_json(summary) if as_json else texts.print_summary(summary)
+
+
+def _print_plan(plan: Plan) -> None:
+    click.echo(plan.first_prompt)
+    click.echo("─" * 60)
+    aside = f", {plan.set_aside:,} of them set aside" if plan.set_aside else ""
+    click.echo(f"problems  {plan.problems:,}{aside}")
+    click.echo(f"rollouts  {plan.rollouts:,} to draw, {plan.held:,} on disk")
+    if plan.tokens is None:
+        click.echo("tokens    unknown: nothing of this profile was drawn yet")
+    else:
+        click.echo(f"tokens    about {plan.tokens:,.0f}, from the {plan.held:,} rollouts on disk")
+    if plan.seconds is not None:
+        click.echo(f"time      about {plan.seconds / 3600:,.2f} h at the speed of this profile's earlier runs")
+    click.echo(f"into      {plan.into}")

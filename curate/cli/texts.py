@@ -1,0 +1,110 @@
+"""What several commands print for a person: the summary of a profile.
+
+Must not compute: it is given the numbers. Plain when piped, because rich notices.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from curate.summary import Summary
+from curate.viewing import Overview, ProblemView
+
+MEANING = {
+    "in_band": "pass rate inside the band",
+    "too_hard": "pass rate below the band",
+    "too_easy": "pass rate above the band",
+    "undecided": "not enough rollouts to tell the side of the band",
+    "truncated": "mostly cut at the length limit",
+    "guessable": "passes no more often than a guess would",
+    "shortcut": "passing rollouts skip the work",
+    "suspect_label": "a majority agrees on another answer",
+    "unverifiable": "the reference cannot be used, or verdicts are missing",
+    "duplicate": "the same question stands earlier in the source",
+    "engine_error": "the engine failed on its requests",
+}
+"""Outcomes and reasons in words."""
+
+
+def print_summary(summary: Summary, console: Console | None = None) -> None:
+    """Print where a profile stands: what was kept, and why the rest was not."""
+    out = console or Console(highlight=False)
+    band = summary.band
+    out.print(
+        f"[bold]{summary.name}[/bold]: [bold green]{summary.kept:,}[/bold green] of {summary.problems:,} problems kept, "
+        f"in the band [bold]\\[{band.low:g}, {band.high:g}][/bold] at confidence {band.confidence:g}"
+    )
+    passing = f"{summary.passes / summary.scored:.1%} of them pass" if summary.scored else "none scored"
+    more = [f"{count:,} {what}" for count, what in _rare(summary) if count]
+    out.print(f"{summary.rollouts:,} rollouts, {passing}{'; ' + ', '.join(more) if more else ''}\n")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading, justify in (("why not kept", "left"), ("problems", "right"), ("", "left")):
+        table.add_column(heading, justify="right" if justify == "right" else "left")
+    for reason, count in summary.reasons.items():
+        table.add_row(reason, f"{count:,}", f"[dim]{MEANING[reason]}[/dim]")
+    if summary.reasons:
+        out.print(table)
+        steps = ", ".join(f"{step} {count:,}" for step, count in summary.next_steps.items())
+        out.print(f"\nnext steps: {steps}")
+    out.print(f"profile: {summary.path}", soft_wrap=True)
+
+
+def _rare(summary: Summary) -> list[tuple[int, str]]:
+    return [(summary.truncated, "cut at the length limit"), (summary.unscored, "without a verdict")]
+
+
+def print_overview(view: Overview, console: Console | None = None) -> None:
+    """Print a profile at a glance: the summary, the shape of its pass rates, and its families."""
+    out = console or Console(highlight=False)
+    out.print(f"[dim]{view.model['path']} at {view.model['revision'][:20]}, {view.updated}[/dim]")
+    print_summary(view.summary, out)
+    out.print("\n[bold]pass rates[/bold]")
+    most = max((*view.histogram, 1))
+    band = view.summary.band
+    for position, count in enumerate(view.histogram):
+        low, high = position / len(view.histogram), (position + 1) / len(view.histogram)
+        inside = band.low <= (low + high) / 2 <= band.high
+        bar = "█" * round(40 * count / most) if count else ""
+        out.print(
+            f"{low:.2f}-{high:.2f} [{'green' if inside else 'dim'}]{'│' if inside else ' '} {bar or ('▏' if count else '')}"
+            f"[/] {count or ''}"
+        )
+    if view.families:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column(view.family_key or "")
+        for heading in ("problems", "kept", "mean pass rate"):
+            table.add_column(heading, justify="right")
+        for name, problems, kept, rate in view.families:
+            table.add_row(escape(str(name)), f"{problems:,}", f"{kept:,}", "-" if rate is None else f"{rate:.3f}")
+        out.print()
+        out.print(table)
+
+
+def print_problem(view: ProblemView, limit: int, console: Console | None = None) -> None:
+    """Print one problem with its first rollouts, passes first."""
+    out = console or Console(highlight=False)
+    problem, estimate = view.problem, view.estimate
+    out.print(f"[bold]{escape(problem['problem_id'])}[/bold]  {estimate['outcome']}", end="")
+    out.print(f"  [dim]{', '.join(estimate['reasons'])}[/dim]" if estimate["reasons"] else "")
+    if problem["set_aside_why"]:
+        out.print(f"[yellow]{escape(problem['set_aside_why'])}[/yellow]")
+    out.print(
+        f"{estimate['k']} of {estimate['n']} pass; pass rate {estimate['pass_rate']:.3f} "
+        f"\\[{estimate['ci_low']:.3f}, {estimate['ci_high']:.3f}], in band with probability {estimate['p_in_band']:.3f}"
+    )
+    out.print(f"\n[dim]prompt[/dim]\n{escape(problem['prompt'] or problem['question'])}")
+    out.print(f"\n[dim]reference[/dim] {escape(' | '.join(problem['answers']))}")
+    if not view.rollouts:
+        out.print("\n[dim]the rollouts are not on this disk[/dim]")
+    for rollout in view.rollouts[:limit]:
+        verdict = rollout["verdict"] or "not judged"
+        color = {"pass": "green", "fail": "red"}.get(verdict, "yellow")
+        tokens = f"{rollout['completion_tokens']} tokens, {rollout['finish_reason']}"
+        out.print(
+            f"\n[{color}]{verdict}[/] [dim]#{rollout['index']}, {tokens}, {escape(rollout['reason'] or '')}[/dim]"
+        )
+        out.print(escape(rollout["completion"]))
+    if len(view.rollouts) > limit:
+        out.print(f"\n[dim]{len(view.rollouts) - limit} more: --limit {len(view.rollouts)}[/dim]")

@@ -1,0 +1,340 @@
+"""The ledger: a profile on disk. What cost GPU hours is written here once, and read from here ever after.
+
+Owns the files of ``profiles/<name>/``: immutable parquet files of rollouts, verdicts and failed requests, each written
+whole or not at all, and the small files beside them. Must not know how rollouts are drawn or judged; profiling writes
+here, everything to its right only reads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate import durable
+from curate.errors import LedgerBusy, LedgerCorrupt, LedgerError
+from curate.records import FailedRequest, Problem, Reason, Rollout, Verdict
+
+FORMAT = 1
+"""Version of the layout; a profile of another one is refused."""
+
+ROLLOUTS = pl.Schema(
+    {
+        "problem_id": pl.String,
+        "index": pl.Int32,
+        "seed": pl.Int64,
+        "completion": pl.String,
+        "finish_reason": pl.String,
+        "prompt_tokens": pl.Int32,
+        "completion_tokens": pl.Int32,
+        "engine": pl.String,
+        "created": pl.Float64,
+    }
+)
+VERDICTS = pl.Schema(
+    {
+        "problem_id": pl.String,
+        "index": pl.Int32,
+        "verdict": pl.String,
+        "reward": pl.Float64,
+        "answer": pl.String,
+        "reason": pl.String,
+        "seconds": pl.Float64,
+    }
+)
+ERRORS = pl.Schema(
+    {
+        "problem_id": pl.String,
+        "first_index": pl.Int32,
+        "n": pl.Int32,
+        "error": pl.String,
+        "created": pl.Float64,
+    }
+)
+PROBLEMS = pl.Schema(
+    [
+        ("problem_id", pl.String),
+        ("question", pl.String),
+        ("answer", pl.String),
+        ("answers", pl.List(pl.String)),
+        ("prompt", pl.String),
+        ("set_aside", pl.String),
+        ("set_aside_why", pl.String),
+        ("metadata", pl.String),
+    ]
+)
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class Ledger:
+    """One profile folder.
+
+    Args:
+        path: The folder, ``profiles/<name>``. It need not exist before something is written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    # -- the small files ------------------------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        """Whether a profile was begun here."""
+        return (self.path / "manifest.json").exists()
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest: recipe, protocol, versions, counts and cost.
+
+        Raises:
+            LedgerError: there is no profile here, or one of another layout.
+            LedgerCorrupt: the manifest is not readable.
+        """
+        file = self.path / "manifest.json"
+        try:
+            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise LedgerError(
+                "there is no profile here", where=str(self.path), hint="make one with: curate profile RECIPE"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise LedgerCorrupt(f"unreadable manifest: {error}", where=str(file)) from error
+        if found.get("format") != FORMAT:
+            raise LedgerError(
+                f"this profile has layout {found.get('format')!r}; this version of curate reads {FORMAT}",
+                where=str(file),
+            )
+        return found
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Replace the manifest, whole or not at all."""
+        text = json.dumps({"format": FORMAT, **manifest}, indent=2, ensure_ascii=False) + "\n"
+        durable.write(self.path / "manifest.json", lambda file: file.write_text(text, encoding="utf-8"))
+
+    def problems(self) -> pl.DataFrame:
+        """All problems of the profile, those set aside included, in source order."""
+        return self._read_one("problems.parquet", PROBLEMS)
+
+    def write_problems(self, problems: Sequence[Problem], prompts: Sequence[str]) -> None:
+        """Replace the problems. ``prompts[i]`` is what the model sees of ``problems[i]``; empty where set aside."""
+        rows = [
+            {
+                "problem_id": problem.problem_id,
+                "question": clean(problem.question),
+                "answer": clean(problem.answers[0]) if problem.answers else None,
+                "answers": [clean(answer) for answer in problem.answers],
+                "prompt": clean(prompt),
+                "set_aside": problem.set_aside,
+                "set_aside_why": clean(problem.set_aside_why),
+                "metadata": clean(json.dumps(problem.metadata, ensure_ascii=False, default=str)),
+            }
+            for problem, prompt in zip(problems, prompts, strict=True)
+        ]
+        frame = pl.DataFrame(rows, schema=PROBLEMS)
+        durable.write(self.path / "problems.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
+
+    def estimates(self) -> pl.DataFrame:
+        """One row for each problem, as last estimated.
+
+        Raises:
+            LedgerError: nothing was estimated yet.
+        """
+        if not (self.path / "estimates.parquet").exists():
+            self.manifest()
+            raise LedgerError(
+                "this profile has no estimates yet", where=str(self.path), hint="finish it: curate profile RECIPE"
+            )
+        return self._read_one("estimates.parquet", None)
+
+    def write_estimates(self, frame: pl.DataFrame) -> None:
+        """Replace the estimates, whole or not at all."""
+        durable.write(self.path / "estimates.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
+
+    # -- the append-only files ------------------------------------------------------------------------------------
+
+    def append_rollouts(self, rollouts: Sequence[Rollout]) -> None:
+        """Write one immutable file of rollouts. Lone surrogates, which no file can hold, become U+FFFD."""
+        columns = _columns(rollouts, ROLLOUTS)
+        columns["completion"] = [clean(text) for text in columns["completion"]]
+        self._append("rollouts", columns, ROLLOUTS)
+
+    def append_verdicts(self, fingerprint: str, verdicts: Sequence[Verdict]) -> None:
+        """Write one immutable file of verdicts under their verifier's fingerprint."""
+        columns = _columns(verdicts, VERDICTS)
+        columns["answer"] = [None if text is None else clean(text) for text in columns["answer"]]
+        columns["reason"] = [clean(text) for text in columns["reason"]]
+        self._append(f"verdicts/{fingerprint}", columns, VERDICTS)
+
+    def append_errors(self, errors: Sequence[FailedRequest]) -> None:
+        """Write one immutable file of failed requests. They are no rollouts: the same indices are asked again."""
+        columns = _columns(errors, ERRORS)
+        columns["error"] = [clean(text) for text in columns["error"]]
+        self._append("errors", columns, ERRORS)
+
+    def rollouts(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """All rollouts, or the named columns of them.
+
+        Raises:
+            LedgerCorrupt: a file is unreadable, or one rollout was recorded twice.
+        """
+        wanted = list(columns) if columns is not None else None
+        return self._read_all("rollouts", ROLLOUTS, wanted)
+
+    def scan_rollouts(self) -> pl.LazyFrame:
+        """All rollouts as a lazy frame, for work that must not hold every completion in memory."""
+        return self._scan("rollouts", ROLLOUTS)
+
+    def verdicts(self, fingerprint: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """All verdicts of one verifier; the newest where a rollout was judged more than once."""
+        wanted = list(columns) if columns is not None else None
+        found = self._read_all(f"verdicts/{fingerprint}", VERDICTS, wanted)
+        return found.unique(["problem_id", "index"], keep="last", maintain_order=True)
+
+    def failed_requests(self) -> pl.DataFrame:
+        """All failed requests, whether or not they succeeded later."""
+        return self._read_all("errors", ERRORS, None)
+
+    def held(self) -> dict[str, list[int]]:
+        """Sorted rollout indices that the ledger holds, by problem.
+
+        Raises:
+            LedgerCorrupt: a rollout was recorded twice.
+        """
+        frame = self.rollouts(["problem_id", "index"])
+        if frame.is_duplicated().any():
+            twice = frame.filter(frame.is_duplicated()).row(0, named=True)
+            raise LedgerCorrupt(
+                f"rollout {twice['index']} of problem {twice['problem_id']} is recorded twice",
+                where=str(self.path / "rollouts"),
+                hint="two shard layouts were run at once; remove the later file",
+            )
+        return {
+            str(row["problem_id"]): row["index"]
+            for row in frame.group_by("problem_id").agg(pl.col("index").sort()).iter_rows(named=True)
+        }
+
+    # -- one writer -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self, shard: tuple[int, int] | None = None) -> Iterator[None]:
+        """Hold the profile for writing, alone or as one shard among several of the same count.
+
+        Args:
+            shard: ``(i, n)`` with 1 <= i <= n, or None for the whole profile.
+
+        Raises:
+            LedgerBusy: another process writes the profile, or this shard of it.
+            LedgerUnwritable: the folder cannot be written.
+        """
+        with durable.writable(self.path), ExitStack() as locks:
+            self.path.mkdir(parents=True, exist_ok=True)
+            locks.enter_context(durable.locked(self.path / ".lock", shared=shard is not None))
+            if shard is None:
+                durable.sweep(self.path)
+            else:
+                locks.enter_context(durable.locked(self.path / f".lock-{shard[0]}-of-{shard[1]}"))
+                self._refuse_other_layouts(shard[1])
+            held = locks.pop_all()
+        with held:
+            yield
+
+    @contextmanager
+    def summing_up(self) -> Iterator[None]:
+        """Wait for the right to replace the small files: shards that end together do so one after the other."""
+        with durable.locked(self.path / ".lock-summary", wait=True):
+            yield
+
+    def _refuse_other_layouts(self, count: int) -> None:
+        for file in self.path.glob(".lock-*-of-*"):
+            if file.name.endswith(f"-of-{count}"):
+                continue
+            try:
+                with durable.locked(file):
+                    pass
+            except LedgerBusy as error:
+                raise LedgerBusy(
+                    f"shards of another count are running ({file.name.removeprefix('.lock-')})",
+                    where=str(self.path),
+                    hint="run every shard of one profile with the same N",
+                ) from error
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    def _append(self, folder: str, columns: dict[str, list[Any]], schema: pl.Schema) -> None:
+        if not columns["problem_id"]:
+            return
+        frame = pl.DataFrame(columns, schema=schema)
+        name = f"{folder}/{time.time_ns()}-{uuid.uuid4().hex[:8]}.parquet"
+        durable.write(self.path / name, lambda file: frame.write_parquet(file, compression="zstd"))
+
+    def _read_one(self, name: str, schema: pl.Schema | None) -> pl.DataFrame:
+        file = self.path / name
+        if not file.exists():
+            self.manifest()
+            raise LedgerCorrupt("the profile has no such file", where=str(file))
+        try:
+            frame = pl.read_parquet(file)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise _corrupt(file, error) from error
+        if schema is not None and frame.schema != schema:
+            raise LedgerCorrupt(f"unexpected columns: {', '.join(frame.columns)}", where=str(file))
+        return frame
+
+    def _files(self, folder: str) -> list[Path]:
+        return sorted(file for file in (self.path / folder).glob("*.parquet") if not file.name.startswith("."))
+
+    def _scan(self, folder: str, schema: pl.Schema) -> pl.LazyFrame:
+        files = self._files(folder)
+        if not files:
+            return pl.LazyFrame(schema=schema)
+        return pl.scan_parquet(files, schema=schema, glob=False)
+
+    def _read_all(self, folder: str, schema: pl.Schema, columns: list[str] | None) -> pl.DataFrame:
+        lazy = self._scan(folder, schema)
+        try:
+            return (lazy.select(columns) if columns else lazy).collect()
+        except (OSError, pl.exceptions.PolarsError) as error:
+            for file in self._files(folder):
+                try:
+                    pl.read_parquet(file, columns=columns)
+                except (OSError, pl.exceptions.PolarsError) as cause:
+                    raise _corrupt(file, cause) from cause
+            raise _corrupt(self.path / folder, error) from error
+
+
+def clean(text: str) -> str:
+    """The text as UTF-8 can hold it: lone surrogates become U+FFFD."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def problem_from_row(row: dict[str, Any]) -> Problem:
+    """The problem that a row of ``problems.parquet`` describes; its chat, if it was one, is in the prompt."""
+    return Problem(
+        problem_id=row["problem_id"],
+        question=row["question"],
+        answers=tuple(row["answers"]),
+        metadata=json.loads(row["metadata"]),
+        set_aside=Reason(row["set_aside"]) if row["set_aside"] else None,
+        set_aside_why=row["set_aside_why"],
+    )
+
+
+def _columns(records: Sequence[object], schema: pl.Schema) -> dict[str, list[Any]]:
+    return {name: list(map(attrgetter(name), records)) for name in schema}
+
+
+def _corrupt(file: Path, error: Exception) -> LedgerCorrupt:
+    return LedgerCorrupt(
+        f"unreadable file: {str(error).splitlines()[0]}",
+        where=str(file),
+        hint="restore it from a backup, or move it away to draw its rollouts again",
+    )

@@ -1,0 +1,349 @@
+"""Profiling: a recipe in, a profile on disk out.
+
+Owns the run: what is checked before anything is drawn, what is resumed, and what a signal does. Must not decide how
+rollouts are drawn (engines), judged (verifiers), scheduled (scheduler) or estimated (decide).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from curate import decide, engines, problems, verifiers
+from curate import recipe as recipes
+from curate.engines import Engine
+from curate.errors import CurateError, LedgerError, ProtocolChanged, Stopped, UsageError
+from curate.ledger import Ledger
+from curate.problems import ProblemSet, prompts
+from curate.recipe import Recipe
+from curate.recorder import Recorder
+from curate.records import Problem, Prompt, Reason, Rollout
+from curate.scheduler import Allocation, Scheduler, Tally, Track, fixed, verify
+from curate.signals import until_signalled
+from curate.summary import Session, Summary, now, sum_up, versions
+from curate.verifiers.pool import VerifierPool
+
+TICK = 0.2
+"""Seconds between two looks at the flush window and the progress."""
+
+Report = Callable[[Tally], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    into: Path
+    problems: int
+    set_aside: int
+    """Problems known to be duplicates or without a reference; references are checked when the run begins."""
+    held: int
+    """Rollouts that the ledger holds already."""
+    rollouts: int
+    """Rollouts still to draw."""
+    tokens: float | None
+    """Completion tokens still to draw, from the mean of the rollouts held; None where there are none to judge by."""
+    seconds: float | None
+    """At the speed of this profile's earlier runs; None where there were none."""
+    first_prompt: str
+    protocol: dict[str, Any]
+
+
+def profile(
+    recipe: Recipe | str | Path,
+    *,
+    into: str | Path | None = None,
+    fixed_n: int | None = None,
+    shard: tuple[int, int] | None = None,
+    report: Report | None = None,
+) -> Summary:
+    """Measure every problem of a recipe; continue where an earlier run stopped.
+
+    Args:
+        recipe: A recipe, or the path of one.
+        into: The profile's folder; ``profiles/<recipe name>`` by default.
+        fixed_n: Rollouts for every problem, at least 1.
+        shard: ``(i, n)``, 1 <= i <= n: only the problems of this shard; all shards may write into one folder.
+        report: Called a few times a second with the running totals.
+
+    Returns:
+        Where the profile stands now.
+
+    Raises:
+        RecipeError: the recipe asks for what cannot be.
+        ProtocolChanged: the folder holds a profile of another protocol.
+        LedgerError: the folder cannot be used.
+        EngineError: the engine cannot be opened, or is gone; what was drawn is safe.
+        Stopped: SIGINT or SIGTERM arrived, or a budget was spent; what was drawn is safe.
+    """
+    run = _open(recipe, into, shard)
+    allocation = _allocation(fixed_n)
+    tally, started, begun = Tally(), now(), time.monotonic()
+
+    def close() -> Summary:
+        return sum_up(
+            run.ledger,
+            Session(
+                command="profile",
+                engine=run.engine.name,
+                started=started,
+                seconds=round(time.monotonic() - begun, 3),
+                rollouts=tally.drawn,
+                prompt_tokens=tally.prompt_tokens,
+                completion_tokens=tally.completion_tokens,
+                failed_requests=tally.failed_requests,
+            ),
+        )
+
+    with run.ledger.writing(shard):
+        try:
+            interrupted = until_signalled(_work(run, allocation, tally, report))
+        except CurateError as error:
+            if run.ledger.exists() and not isinstance(error, LedgerError):
+                close()
+            raise
+        if not run.ledger.exists():
+            raise Stopped(f"stopped by {interrupted} before anything was drawn", where=str(run.ledger.path))
+        summary = close()
+    if interrupted or tally.budget_spent:
+        raise Stopped(
+            f"stopped by {interrupted or 'its budget'}; all {summary.rollouts:,} rollouts so far are safe",
+            where=str(run.ledger.path),
+            hint="run the same command again to continue",
+        )
+    return summary
+
+
+def plan(
+    recipe: Recipe | str | Path,
+    *,
+    into: str | Path | None = None,
+    fixed_n: int | None = None,
+    shard: tuple[int, int] | None = None,
+) -> Plan:
+    """Say what ``profile`` would do, without loading weights or writing anything.
+
+    Raises:
+        CurateError: as ``profile``, for all that can be known beforehand.
+    """
+    run = _open(recipe, into, shard)
+    allocation = _allocation(fixed_n)
+    held = run.ledger.held() if run.ledger.exists() else {}
+    wanted = 0
+    for problem in run.mine(run.set.problems):
+        indices = set(held.get(problem.problem_id, ()))
+        target = allocation(Track(problem, Prompt(), indices))
+        wanted += sum(index not in indices for index in range(target))
+    tokens = seconds = None
+    if held:
+        cost = run.ledger.manifest().get("cost", {})
+        if cost.get("rollouts"):
+            tokens = wanted * cost["completion_tokens"] / cost["rollouts"]
+            seconds = wanted * cost["seconds"] / cost["rollouts"]
+    first = next((prompt for _, prompt in run.prompts(run.set.problems)), None)
+    return Plan(
+        into=run.ledger.path,
+        problems=len(run.set.problems),
+        set_aside=sum(problem.set_aside is not None for problem in run.set.problems),
+        held=sum(map(len, held.values())),
+        rollouts=wanted,
+        tokens=tokens,
+        seconds=seconds,
+        first_prompt=run.engine.render(first) if first else "",
+        protocol=run.protocol,
+    )
+
+
+def _allocation(fixed_n: int | None) -> Allocation:
+    if fixed_n is None:
+        raise UsageError("it is not said how many rollouts a problem gets", hint="say, for example, --fixed 64")
+    if not 1 <= fixed_n < 2**20:
+        raise UsageError(f"must lie between 1 and {2**20 - 1}, got {fixed_n}", where="--fixed")
+    return fixed(fixed_n)
+
+
+# -- what is opened and checked before anything starts ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Run:
+    recipe: Recipe
+    ledger: Ledger
+    set: ProblemSet
+    engine: Engine
+    pool: VerifierPool
+    protocol: dict[str, Any]
+    fingerprint: str
+    """The verifier's."""
+    shard: tuple[int, int] | None
+
+    def mine(self, among: Sequence[Problem]) -> Iterator[Problem]:
+        """Those of this shard that can be sampled."""
+        for problem in among:
+            if problem.set_aside is None and _in_shard(problem.problem_id, self.shard):
+                yield problem
+
+    def prompts(self, among: Sequence[Problem]) -> Iterator[tuple[Problem, Prompt]]:
+        """The prompt of every problem that can be sampled, in source order."""
+        render = prompts.renderer(self.recipe.prompt)
+        for problem in among:
+            if problem.set_aside is None:
+                yield problem, render(problem)
+
+
+def _open(recipe: Recipe | str | Path, into: str | Path | None, shard: tuple[int, int] | None) -> _Run:
+    settings = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
+    if shard is not None and not 1 <= shard[0] <= shard[1]:
+        raise UsageError(
+            f"shard {shard[0]} of {shard[1]} does not exist", where="--shard", hint="write I/N, 1 <= I <= N"
+        )
+    ledger = Ledger(into if into is not None else Path("profiles") / settings.name)
+    found = problems.load(settings.problems)
+    pool = verifiers.connect(settings.verifier)
+    engine = engines.connect(settings.model, settings.engine, settings.sampling)
+    protocol = recipes.protocol(settings, engine.identity(), pool.version)
+    if ledger.exists():
+        _refuse_another_protocol(ledger, protocol, settings.sampling.seed)
+    fingerprint = recipes.verifier_fingerprint(settings.verifier, pool.version)
+    return _Run(settings, ledger, found, engine, pool, protocol, fingerprint, shard)
+
+
+def _refuse_another_protocol(ledger: Ledger, protocol: dict[str, Any], seed: int) -> None:
+    manifest = ledger.manifest()
+    before = {**manifest["protocol"], "sampling.seed": manifest["seed"]}
+    asked = {**protocol, "sampling.seed": seed}
+    changed = [key for key in {**before, **asked} if before.get(key) != asked.get(key)]
+    if not changed:
+        return
+    told = "; ".join(f"{key} was {before.get(key)!r}, the recipe says {asked.get(key)!r}" for key in changed)
+    raise ProtocolChanged(
+        f"this profile was made with another protocol: {told}",
+        where=str(ledger.path),
+        hint="pass rates of two protocols are never pooled: give this run another --into",
+    )
+
+
+def _in_shard(problem_id: str, shard: tuple[int, int] | None) -> bool:
+    if shard is None:
+        return True
+    name = hashlib.sha256(problem_id.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(name[:8], "big") % shard[1] == shard[0] - 1
+
+
+# -- the work ---------------------------------------------------------------------------------------------------------
+
+
+async def _work(run: _Run, allocation: Allocation, tally: Tally, report: Report | None) -> None:
+    """Prepare, resume and draw; whatever ends it, what was drawn is flushed."""
+    recorder = Recorder(run.ledger, run.fingerprint)
+    try:
+        await run.pool.start()
+        tracks = await _prepare(run)
+        async with asyncio.TaskGroup() as both:
+            ticking = both.create_task(_tick(recorder, tally, report))
+            await _judge_leftovers(run, tracks, recorder)
+            if tracks:
+                await run.engine.start()
+            scheduler = Scheduler(
+                run.engine,
+                run.pool,
+                recorder,
+                allocation,
+                tally,
+                seed=run.recipe.sampling.seed,
+                timeout=run.recipe.engine.timeout,
+                max_rollouts=run.recipe.budget.max_rollouts,
+                max_tokens=run.recipe.budget.max_tokens,
+            )
+            await scheduler.run(tracks)
+            ticking.cancel()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
+    finally:
+        recorder.flush()
+        await run.engine.close()
+        await run.pool.close()
+
+
+async def _prepare(run: _Run) -> list[Track]:
+    """Check the references and write the problems: all that is free, before what costs GPU hours."""
+    found = await _with_sound_references(run)
+    made = {problem.problem_id: prompt for problem, prompt in run.prompts(found)}
+    texts = [run.engine.render(made[problem.problem_id]) if problem.problem_id in made else "" for problem in found]
+    with run.ledger.summing_up():
+        run.ledger.write_problems(found, texts)
+        if not run.ledger.exists():
+            run.ledger.write_manifest(_manifest(run))
+    held = run.ledger.held()
+    counts = decide.count(run.ledger, run.fingerprint, run.recipe.budget.pilot)
+    known = {row["problem_id"]: row for row in counts.iter_rows(named=True)}
+    tracks = []
+    for problem in run.mine(found):
+        row, indices = known[problem.problem_id], set(held.get(problem.problem_id, ()))
+        track = Track(problem, made[problem.problem_id], indices, row["k"], row["n"] - row["k"])
+        track.tokens = round((row["mean_tokens"] or 0.0) * len(indices))
+        tracks.append(track)
+    return tracks
+
+
+async def _with_sound_references(run: _Run) -> list[Problem]:
+    """Set aside every problem whose reference fails its own verifier: it can teach nothing, and should cost nothing."""
+    sound = [problem for problem in run.set.problems if problem.set_aside is None]
+    faults = await run.pool.check_references([problem.answers for problem in sound])
+    why = {problem.problem_id: fault for problem, fault in zip(sound, faults, strict=True) if fault is not None}
+    return [
+        replace(problem, set_aside=Reason.UNVERIFIABLE, set_aside_why=why[problem.problem_id])
+        if problem.problem_id in why
+        else problem
+        for problem in run.set.problems
+    ]
+
+
+def _manifest(run: _Run) -> dict[str, Any]:
+    return {
+        "name": run.recipe.name,
+        "created": now(),
+        "model": asdict(run.engine.identity()),
+        "protocol": run.protocol,
+        "protocol_fingerprint": recipes.digest(run.protocol),
+        "verifier_fingerprint": run.fingerprint,
+        "seed": run.recipe.sampling.seed,
+        "band": run.recipe.band.model_dump(),
+        "pilot": run.recipe.budget.pilot,
+        "recipe": run.recipe.model_dump(mode="json"),
+        "problems": {"source": run.set.source, "fingerprint": run.set.fingerprint, "rows": len(run.set.problems)},
+        "versions": versions(),
+    }
+
+
+async def _judge_leftovers(run: _Run, tracks: Sequence[Track], recorder: Recorder) -> None:
+    """Judge what an earlier run drew and did not live to judge."""
+    judged = run.ledger.verdicts(run.fingerprint, ["problem_id", "index"])
+    unjudged = run.ledger.scan_rollouts().join(judged.lazy(), on=["problem_id", "index"], how="anti").collect()
+    by_id = {track.problem.problem_id: track for track in tracks}
+    for rows in unjudged.partition_by("problem_id"):
+        track = by_id.get(rows["problem_id"][0])
+        if track is not None:
+            rollouts = [Rollout(**row) for row in rows.iter_rows(named=True)]
+            verdicts = await verify(run.pool, {track.problem.problem_id: track.problem}, rollouts)
+            track.count(verdicts)
+            recorder.add_verdicts(verdicts)
+
+
+async def _tick(recorder: Recorder, tally: Tally, report: Report | None) -> None:
+    """Keep the flush window, and the progress alive."""
+    try:
+        while True:
+            await asyncio.sleep(TICK)
+            if recorder.due():
+                await asyncio.to_thread(recorder.flush)
+            if report is not None:
+                report(tally)
+    finally:
+        if report is not None:
+            report(tally)

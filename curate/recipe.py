@@ -1,0 +1,337 @@
+"""The recipe: YAML in, validated settings out, and the fingerprint of the protocol they describe.
+
+Owns what a user may write in a recipe, with the place named in every complaint. Must not import any room: it neither
+opens files of problems nor models. Unknown keys are refused, because a misspelt setting that is silently ignored
+costs GPU hours.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from curate.errors import RecipeError
+from curate.records import ModelIdentity
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+class ProblemsSection(Section):
+    """Where the problems are, and which column means what."""
+
+    source: str = Field(min_length=1)
+    """A Hub dataset, a .jsonl, .json, .csv or .parquet file, or ``package:file`` for one inside a package."""
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    question: str = "question"
+    """Column of the question: text, or a list of chat messages."""
+    answer: str = "answer"
+    """Column of the reference: text, a number, or a list of accepted references."""
+    answer_pattern: str | None = None
+    """Regular expression whose first group, where it last matches, is the reference."""
+    id: str | None = None
+    """Column of unique ids; None takes a content hash."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first so many rows."""
+
+    @field_validator("answer_pattern")
+    @classmethod
+    def _has_a_group(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        try:
+            compiled = re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        if compiled.groups < 1:
+            raise ValueError("has no group; put parentheses around the reference answer, as in '####\\s*(.+)$'")
+        return value
+
+
+class PromptSection(Section):
+    """How a problem becomes a prompt."""
+
+    system: str | None = None
+    template: str = "{{ question }}\n\nReason step by step and put the final answer in \\boxed{}."
+    """jinja2, sandboxed; sees ``question`` and ``metadata``. Not applied to problems that are chats already."""
+    chat: bool = True
+    """False: the template is the whole prompt and the chat template is not applied."""
+
+
+class ModelSection(Section):
+    """The checkpoint."""
+
+    path: str = Field(min_length=1)
+    """Hub id, local folder, or ``package:folder`` for one inside a package."""
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; resolved to a commit and recorded."""
+    trust_remote_code: bool = False
+    """Run code that comes with the model. Never happens unless this says so."""
+
+
+class EngineSection(Section):
+    """What draws the rollouts. Not part of the protocol: any engine may continue a profile."""
+
+    kind: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Passed on, and checked by the engine."""
+    timeout: float = Field(default=3600.0, gt=0.0)
+    """Seconds that one request may take before it counts as failed and is asked again."""
+
+
+class SamplingSection(Section):
+    """How the model is sampled. All but the seed is part of the protocol."""
+
+    temperature: float = Field(default=1.0, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int | None = Field(default=None, ge=1)
+    max_tokens: int = Field(default=4096, ge=1)
+    stop: tuple[str, ...] = ()
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class VerifierSection(Section):
+    """What tells a right answer from a wrong one."""
+
+    kind: str = "math"
+    options: dict[str, Any] = Field(default_factory=dict)
+    pass_at: float = 1.0
+    """A reward of at least this passes."""
+    workers: int | None = Field(default=None, ge=1)
+    """Worker processes; None takes one for each core. Not part of the protocol."""
+
+
+class BandSection(Section):
+    """The competence band, both ends inclusive, and how sure to be."""
+
+    low: float = Field(default=0.2, ge=0.0, le=1.0)
+    high: float = Field(default=0.8, ge=0.0, le=1.0)
+    confidence: float = Field(default=0.9, gt=0.5, lt=1.0)
+    group_size: int = Field(default=8, ge=2)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> BandSection:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        return self
+
+
+class BudgetSection(Section):
+    """How many rollouts to draw."""
+
+    pilot: int = Field(default=8, ge=1)
+    step: int = Field(default=4, ge=1)
+    cap: int = Field(default=128, ge=1, lt=2**20)
+    price: float | None = Field(default=None, gt=0.0)
+    max_rollouts: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+
+
+class Recipe(Section):
+    """The whole input of a run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    problems: ProblemsSection
+    prompt: PromptSection = PromptSection()
+    model: ModelSection
+    engine: EngineSection
+    sampling: SamplingSection = SamplingSection()
+    verifier: VerifierSection = VerifierSection()
+    band: BandSection = BandSection()
+    budget: BudgetSection = BudgetSection()
+
+
+def load(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read and validate a recipe.
+
+    Args:
+        path: A YAML file.
+        overrides: ``key.path=value`` settings, applied in order before validation; the value is YAML.
+
+    Raises:
+        RecipeError: the file is missing, is not YAML, or says something a recipe cannot say; names the key.
+    """
+    source = Path(path)
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read the recipe: {error.strerror}",
+            where=str(source),
+            hint="recipes are YAML files; see recipes/",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError("the recipe is not UTF-8 text", where=str(source)) from error
+    try:
+        raw = _read_yaml(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that the calendar does not have
+        mark = getattr(error, "problem_mark", None)
+        place = f"{source}:{mark.line + 1}" if mark else str(source)
+        raise RecipeError(f"not YAML: {getattr(error, 'problem', error)}", where=place) from error
+    return parse(raw, where=str(source), overrides=overrides)
+
+
+def parse(raw: object, *, where: str = "recipe", overrides: tuple[str, ...] = ()) -> Recipe:
+    """Validate a recipe that is already a mapping.
+
+    Raises:
+        RecipeError: names ``where`` and the key of the first complaint, and counts the others.
+    """
+    if not isinstance(raw, dict):
+        raise RecipeError("a recipe is a mapping of sections", where=where, hint="see recipes/demo.yaml")
+    settings = copy.deepcopy(raw)
+    for override in overrides:
+        _apply(settings, override)
+    try:
+        settings = json.loads(json.dumps(settings, default=str))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecipeError(f"cannot be written as JSON: {error}", where=where, hint="keys are plain texts") from error
+    try:
+        return Recipe.model_validate(settings)
+    except ValidationError as error:
+        complaints = error.errors()
+        raise _explain(complaints[0], where, len(complaints) - 1) from error
+
+
+def parse_section(kind: type[AnySection], raw: dict[str, Any], *, where: str) -> AnySection:
+    """Validate one section on its own, as a command line that has no recipe needs it.
+
+    Raises:
+        RecipeError: as ``parse``.
+    """
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        complaints = error.errors()
+        raise _explain(complaints[0], where, len(complaints) - 1) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two, YAML keeps the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and keys.count(key.value) > 1 and key.value != "<<":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is there twice", key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+
+
+def _apply(settings: dict[str, Any], override: str) -> None:
+    key, sign, value = override.partition("=")
+    if not sign or not key:
+        raise RecipeError(f"cannot read {override!r}", where="--set", hint="write key.path=value, e.g. band.low=0.1")
+    node = settings
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise RecipeError(f"{parent!r} in {key!r} is not a section", where="--set")
+    try:
+        node[leaf] = _read_yaml(value)
+    except (yaml.YAMLError, ValueError) as error:
+        raise RecipeError(f"the value in {override!r} is not YAML", where="--set", hint="quote it") from error
+
+
+def _explain(complaint: Any, where: str, others: int) -> RecipeError:
+    key = ".".join(str(part) for part in complaint["loc"])
+    message = complaint["msg"].removeprefix("Value error, ")
+    hint = None
+    if complaint["type"] == "extra_forbidden":
+        message = "unknown key"
+        hint = _nearest(complaint["loc"])
+    elif complaint["type"] == "missing":
+        message = "required key is missing"
+    elif "input" in complaint and not isinstance(complaint["input"], dict):
+        message = f"{message}, got {complaint['input']!r}"
+    if others:
+        message += f" (and {others} more)"
+    return RecipeError(message, where=f"{where}: {key}" if key else where, hint=hint)
+
+
+def _nearest(location: tuple[Any, ...]) -> str | None:
+    from difflib import get_close_matches
+
+    section: Any = Recipe
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation
+    close = get_close_matches(str(location[-1]), section.model_fields, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(section.model_fields)}"
+
+
+def resolve_path(name: str) -> Path | None:
+    """The local path that a recipe means, or None where the name can only be one of the Hub.
+
+    ``package.module:file`` names a file or folder inside an installed package, so that a recipe works from any
+    working directory. Other names are paths from the working directory. A name that does not exist but is written as
+    a path (absolute, starting with a dot, or with a data file's suffix) is returned all the same, so that the caller
+    can complain of a missing path rather than ask the Hub.
+    """
+    package, colon, inside = name.partition(":")
+    if colon and re.fullmatch(r"[A-Za-z_][\w.]*", package):
+        try:
+            return Path(str(files(package).joinpath(inside)))
+        except (ModuleNotFoundError, TypeError, ValueError):  # not installed, or a module and no package
+            return Path(name)
+    path = Path(name).expanduser()
+    looks_local = path.is_absolute() or name.startswith((".", "~"))
+    looks_like_data = path.suffix.lower() in {".jsonl", ".json", ".csv", ".parquet"}
+    return path if path.exists() or looks_local or looks_like_data else None
+
+
+def verifier_fingerprint(section: VerifierSection, version: str) -> str:
+    """Names the folder of verdicts: 16 hex digits over kind, options, ``pass_at`` and the verifier's version."""
+    return digest({"kind": section.kind, "options": section.options, "pass_at": section.pass_at, "version": version})
+
+
+def protocol(recipe: Recipe, identity: ModelIdentity, verifier_version: str) -> dict[str, Any]:
+    """Everything that a pass rate depends on, as a flat mapping of dotted names to JSON values.
+
+    A local model is named by its digest alone, so that the same folder elsewhere is the same protocol.
+    """
+    local = identity.revision.startswith("sha256:")
+    return {
+        "model.path": None if local else identity.path,
+        "model.revision": identity.revision,
+        "model.chat_template": identity.chat_template if recipe.prompt.chat else None,
+        "prompt.system": recipe.prompt.system,
+        "prompt.template": recipe.prompt.template,
+        "prompt.chat": recipe.prompt.chat,
+        "sampling.temperature": recipe.sampling.temperature,
+        "sampling.top_p": recipe.sampling.top_p,
+        "sampling.top_k": recipe.sampling.top_k,
+        "sampling.max_tokens": recipe.sampling.max_tokens,
+        "sampling.stop": list(recipe.sampling.stop),
+        "verifier.kind": recipe.verifier.kind,
+        "verifier.options": recipe.verifier.options,
+        "verifier.pass_at": recipe.verifier.pass_at,
+        "verifier.version": verifier_version,
+    }
+
+
+def digest(value: object) -> str:
+    """16 hex digits of SHA-256 over the canonical JSON of a value."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]

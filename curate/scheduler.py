@@ -1,0 +1,395 @@
+"""The scheduler: allocate -> sample -> verify -> record, without a barrier.
+
+Owns the order in which rollouts are asked for and how many are in flight. Every problem advances on its own, as soon
+as its own requests are complete, and the engine is kept at its capacity until the queue is dry. Must not know what is
+on disk beyond what it is told a problem already holds, nor how an allocation is computed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from curate.engines import Engine
+from curate.errors import EngineError, RequestError
+from curate.recorder import Recorder
+from curate.records import (
+    Case,
+    Completion,
+    FailedRequest,
+    Judgement,
+    Problem,
+    Prompt,
+    Request,
+    Rollout,
+    Verdict,
+    VerdictKind,
+)
+
+LARGEST_REQUEST = 32
+"""Most rollouts asked for at once: a request of hundreds has hung engines, and is lost whole when one fails."""
+
+ATTEMPTS = 4
+"""How often a request is tried before its problem is left as an ``engine_error`` of this run."""
+
+FAILURES_IN_A_ROW = 50
+"""So many failed requests without one success between them mean that the engine is gone, not that it stumbles."""
+
+_TRUNCATED = Judgement(VerdictKind.FAIL, reward=0.0, answer=None, reason="truncated", seconds=0.0)
+
+_SPACE = 20
+"""Bits between the seeds of two problems: an index stays below 2**20."""
+
+
+class Judge(Protocol):
+    """What the scheduler needs of a verifier pool."""
+
+    async def judge(self, cases: Sequence[Case]) -> list[Judgement]:
+        """Judge the cases, in their order."""
+
+
+@dataclass(slots=True)
+class Track:
+    """How far one problem has come."""
+
+    problem: Problem
+    prompt: Prompt
+    held: set[int] = field(default_factory=set)
+    """Indices drawn so far, earlier runs included."""
+    passes: int = 0
+    fails: int = 0
+    tokens: int = 0
+    """Completion tokens of the rollouts held."""
+    outstanding: int = 0
+    """Requests queued or in flight; a decision is taken only when there is none."""
+    failed: bool = False
+    """Its requests failed too often; it is left for another run."""
+
+    def count(self, verdicts: Iterable[Verdict]) -> None:
+        """Take verdicts into account; an unscored one is neither a pass nor a failure."""
+        for verdict in verdicts:
+            self.passes += verdict.verdict is VerdictKind.PASS
+            self.fails += verdict.verdict is VerdictKind.FAIL
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running totals of this run, for progress and for the manifest."""
+
+    problems: int = 0
+    finished: int = 0
+    """Problems that need no further rollout."""
+    expected: int = 0
+    """Rollouts that this run will draw, as far as is known now."""
+    drawn: int = 0
+    passes: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    failed_requests: int = 0
+    errored_problems: int = 0
+    budget_spent: bool = False
+    """A budget ended the run before every problem was finished."""
+
+
+Allocation = Callable[[Track], int]
+"""How many rollouts a problem should hold in all, given what it holds now; no more than it holds: it is finished."""
+
+
+def fixed(n: int) -> Allocation:
+    """The allocation that gives every problem n rollouts."""
+    return lambda _track: n
+
+
+def seed_of(run_seed: int, problem_id: str, index: int) -> int:
+    """The seed of one rollout, below 2**62.
+
+    The seeds of one problem follow each other, because an engine that draws n children from one seed gives child i
+    the seed + i; problems are 2**20 apart, so that no two rollouts share a seed.
+
+    Args:
+        run_seed: ``sampling.seed`` of the recipe.
+        problem_id: Of the problem.
+        index: Of the rollout, 0 <= index < 2**20.
+    """
+    name = hashlib.sha256(f"{run_seed}:{problem_id}".encode("utf-8", "surrogatepass")).digest()
+    return (int.from_bytes(name[:8], "big") >> (64 - 42) << _SPACE) + index
+
+
+class Scheduler:
+    """Draws what the allocation asks for.
+
+    Args:
+        engine: Started.
+        judge: Started.
+        recorder: Takes every rollout, verdict and failed request.
+        allocation: Says how many rollouts a problem needs.
+        tally: Kept up to date; anyone may read it.
+        seed: The run's.
+        timeout: Seconds that one request may take before it counts as failed.
+        max_rollouts: Most rollouts to draw in this run; None for no limit.
+        max_tokens: Most completion tokens to draw in this run, checked before each request; None for no limit.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        judge: Judge,
+        recorder: Recorder,
+        allocation: Allocation,
+        tally: Tally,
+        *,
+        seed: int,
+        timeout: float,
+        max_rollouts: int | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
+        self._engine = engine
+        self._judge = judge
+        self._recorder = recorder
+        self._allocation = allocation
+        self._seed = seed
+        self._timeout = timeout
+        self._max_rollouts = max_rollouts
+        self._max_tokens = max_tokens
+        self.tally = tally
+        self._queue: list[tuple[int, int, Track, int, int]] = []
+        self._sequence = 0
+        self._in_flight = 0
+        self._unjudged = 0
+        self._backing_off = 0
+        self._failures = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._done: asyncio.Future[None] | None = None
+
+    async def run(self, tracks: Iterable[Track]) -> None:
+        """Draw until every problem is finished or a budget is spent.
+
+        Cancelling it stops what is in flight; what was drawn is in the recorder.
+
+        Raises:
+            EngineError: the engine is gone.
+        """
+        self._done = asyncio.get_running_loop().create_future()
+        for track in tracks:
+            self.tally.problems += 1
+            self._allocate(track)
+        try:
+            self._pump()
+            await self._done
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- allocate -------------------------------------------------------------------------------------------------
+
+    def _allocate(self, track: Track) -> None:
+        """Queue what a problem still needs. Called only while none of its requests is outstanding."""
+        target = self._allocation(track)
+        missing = [index for index in range(target) if index not in track.held]
+        if not missing:
+            self.tally.finished += 1
+            return
+        self.tally.expected += len(missing)
+        for first, n in _runs(missing):
+            track.outstanding += 1
+            self._enqueue(track, first, n, 0)
+
+    def _enqueue(self, track: Track, first: int, n: int, attempt: int) -> None:
+        # Retries go first: the rest of their problem waits for them.
+        self._sequence += 1
+        heapq.heappush(self._queue, (-attempt, self._sequence, track, first, n))
+
+    def _pump(self) -> None:
+        """Fill the engine up to its capacity, and notice the end."""
+        assert self._done is not None
+        while self._queue and self._room() and not self._done.done():
+            if self._spent():
+                self.tally.budget_spent = True
+                self._queue.clear()
+                break
+            negative_attempt, _, track, first, n = heapq.heappop(self._queue)
+            if self._max_rollouts is not None:
+                n = self._within_budget(track, first, n, negative_attempt)
+            self._in_flight += n
+            task = asyncio.get_running_loop().create_task(self._advance(track, first, n, -negative_attempt))
+            self._tasks.add(task)
+            task.add_done_callback(self._finish)
+        if not self._queue and not self._tasks and not self._backing_off and not self._done.done():
+            self._done.set_result(None)
+
+    def _room(self) -> bool:
+        # Verdicts that lag behind must not let completions pile up in memory without bound.
+        return self._in_flight < self._engine.capacity and self._unjudged < 4 * self._engine.capacity + 4096
+
+    def _spent(self) -> bool:
+        rollouts = self._max_rollouts is not None and self.tally.drawn + self._in_flight >= self._max_rollouts
+        return rollouts or (self._max_tokens is not None and self.tally.completion_tokens >= self._max_tokens)
+
+    def _within_budget(self, track: Track, first: int, n: int, negative_attempt: int) -> int:
+        assert self._max_rollouts is not None
+        left = self._max_rollouts - self.tally.drawn - self._in_flight
+        if n > left:
+            track.outstanding += 1
+            self._enqueue(track, first + left, n - left, -negative_attempt)
+            n = left
+        return n
+
+    # -- sample, verify, record -----------------------------------------------------------------------------------
+
+    async def _advance(self, track: Track, first: int, n: int, attempt: int) -> None:
+        seed = seed_of(self._seed, track.problem.problem_id, first)
+        request = Request(track.problem.problem_id, track.prompt, first, n, seed)
+        try:
+            completions = await self._generate(request)
+        except RequestError as error:
+            self._in_flight -= n
+            self._fail(track, first, n, attempt, error)
+            return
+        except BaseException:
+            self._in_flight -= n
+            raise
+        self._in_flight -= n
+        self._failures = 0
+        rollouts = self._record(track, request, completions)
+        self._unjudged += len(rollouts)
+        self._pump()
+        try:
+            await self._verify(track, rollouts)
+        finally:
+            self._unjudged -= len(rollouts)
+        if len(completions) < n:
+            missing = RequestError(f"the engine returned {len(completions)} of {n} completions")
+            self._fail(track, first + len(completions), n - len(completions), attempt, missing)
+            return
+        self._complete(track)
+
+    async def _generate(self, request: Request) -> list[Completion]:
+        try:
+            async with asyncio.timeout(self._timeout):
+                completions = await self._engine.generate(request)
+        except TimeoutError as error:
+            raise RequestError(f"no answer within {self._timeout:g} s") from error
+        if len(completions) > request.n:
+            raise RequestError(f"the engine returned {len(completions)} completions where {request.n} were asked for")
+        return completions
+
+    def _record(self, track: Track, request: Request, completions: Sequence[Completion]) -> list[Rollout]:
+        now = time.time()
+        rollouts = [
+            Rollout(
+                problem_id=request.problem_id,
+                index=request.first_index + offset,
+                seed=request.seed + offset,
+                completion=completion.text,
+                finish_reason=completion.finish_reason,
+                prompt_tokens=completion.prompt_tokens,
+                completion_tokens=completion.completion_tokens,
+                engine=self._engine.name,
+                created=now,
+            )
+            for offset, completion in enumerate(completions)
+        ]
+        self._recorder.add_rollouts(rollouts)
+        tokens = sum(rollout.completion_tokens for rollout in rollouts)
+        track.held.update(rollout.index for rollout in rollouts)
+        track.tokens += tokens
+        self.tally.drawn += len(rollouts)
+        self.tally.completion_tokens += tokens
+        self.tally.prompt_tokens += sum(rollout.prompt_tokens for rollout in rollouts)
+        return rollouts
+
+    async def _verify(self, track: Track, rollouts: Sequence[Rollout]) -> None:
+        verdicts = await verify(self._judge, {track.problem.problem_id: track.problem}, rollouts)
+        self._recorder.add_verdicts(verdicts)
+        before = track.passes
+        track.count(verdicts)
+        self.tally.passes += track.passes - before
+
+    def _complete(self, track: Track) -> None:
+        track.outstanding -= 1
+        if track.outstanding:
+            return
+        if track.failed:
+            self.tally.errored_problems += 1
+        else:
+            self._allocate(track)
+
+    def _fail(self, track: Track, first: int, n: int, attempt: int, error: RequestError) -> None:
+        """Record a failed request; ask again after a pause, or leave the problem for another run."""
+        problem_id = track.problem.problem_id
+        self._recorder.add_error(FailedRequest(problem_id, first, n, str(error), time.time()))
+        self.tally.failed_requests += 1
+        self._failures += 1
+        if self._failures >= FAILURES_IN_A_ROW:
+            raise EngineError(
+                f"{self._failures} requests failed in a row; the last: {error}",
+                where=self._engine.name,
+                hint="see that the engine is well, then run the same command again: nothing drawn is lost",
+            )
+        if attempt + 1 >= ATTEMPTS:
+            track.failed = True
+            self._complete(track)
+            return
+        self._backing_off += 1
+        pause = 0.05 * 4**attempt
+        asyncio.get_running_loop().call_later(pause, self._retry, track, first, n, attempt + 1)
+
+    def _retry(self, track: Track, first: int, n: int, attempt: int) -> None:
+        self._backing_off -= 1
+        self._enqueue(track, first, n, attempt)
+        self._pump()
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        assert self._done is not None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if not self._done.done():
+                self._done.set_exception(error)
+            return
+        if not self._done.done():
+            self._pump()
+
+
+async def verify(judge: Judge, problems: Mapping[str, Problem], rollouts: Sequence[Rollout]) -> list[Verdict]:
+    """The verdicts of some rollouts, in their order.
+
+    A rollout that was cut at the length limit fails without being judged, as it does in training.
+
+    Args:
+        judge: A started verifier pool.
+        problems: By id; all that the rollouts belong to.
+        rollouts: Any.
+    """
+    whole = [rollout for rollout in rollouts if rollout.finish_reason != "length"]
+    judged = iter(await judge.judge([_case(problems[rollout.problem_id], rollout) for rollout in whole]))
+    return [
+        verdict_of(rollout, _TRUNCATED if rollout.finish_reason == "length" else next(judged)) for rollout in rollouts
+    ]
+
+
+def verdict_of(rollout: Rollout, found: Judgement) -> Verdict:
+    """Tie a judgement to its rollout."""
+    return Verdict(
+        rollout.problem_id, rollout.index, found.kind, found.reward, found.answer, found.reason, found.seconds
+    )
+
+
+def _case(problem: Problem, rollout: Rollout) -> Case:
+    return Case(problem.answers, rollout.completion, problem.question, problem.metadata)
+
+
+def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
+    """Split ascending indices into runs without gaps of at most ``LARGEST_REQUEST``: (first, length) each."""
+    runs: list[tuple[int, int]] = []
+    for index in indices:
+        if runs and runs[-1][0] + runs[-1][1] == index and runs[-1][1] < LARGEST_REQUEST:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((index, 1))
+    return runs

@@ -1,0 +1,147 @@
+"""The summary: where a profile stands, in the manifest and in a few numbers.
+
+Owns the counts and the cost in ``manifest.json``, and the writing of ``estimates.parquet``. Must not sample or verify:
+it reads the ledger, has it estimated, and says what came out.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate import decide
+from curate.ledger import Ledger
+from curate.recipe import BandSection
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one run of a command added to a profile."""
+
+    command: str
+    """``profile`` or ``import``."""
+    engine: str
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    rollouts: int
+    prompt_tokens: int
+    completion_tokens: int
+    failed_requests: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Where a profile stands."""
+
+    path: Path
+    name: str
+    problems: int
+    kept: int
+    outcomes: dict[str, int]
+    """Problems by outcome, most first."""
+    reasons: dict[str, int]
+    """Excluded problems by reason, most first; one problem may have several."""
+    next_steps: dict[str, int]
+    """Excluded problems by what to do next."""
+    rollouts: int
+    scored: int
+    passes: int
+    unscored: int
+    truncated: int
+    mean_pass_rate: float | None
+    """Mean of the estimates over problems with a scored rollout; None without any."""
+    band: BandSection
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """What made this profile: Python, the platform and the packages that numbers depend on."""
+    packages = ("curate-rlvr", "math-verify", "sympy", "numpy", "scipy", "polars")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def sum_up(ledger: Ledger, session: Session) -> Summary:
+    """Estimate every problem anew, and bring counts and cost in the manifest up to date.
+
+    The caller holds the profile for writing. Shards that end together sum up one after the other, each over all
+    rollouts on disk, so that the last one to end leaves the whole.
+    """
+    with ledger.summing_up():
+        manifest = ledger.manifest()
+        band = BandSection.model_validate(manifest["band"])
+        counts = decide.count(ledger, manifest["verifier_fingerprint"], manifest["pilot"])
+        estimates = decide.estimate(counts, band)
+        ledger.write_estimates(estimates)
+        summary = summarise(estimates, manifest["name"], band, ledger.path)
+        sessions = [*manifest.get("sessions", []), vars(session)]
+        ledger.write_manifest(
+            {
+                **{key: value for key, value in manifest.items() if key != "format"},
+                "updated": now(),
+                "counts": _counts(summary),
+                "cost": _cost(sessions),
+                "sessions": sessions,
+            }
+        )
+    return summary
+
+
+def summarise(estimates: pl.DataFrame, name: str, band: BandSection, path: Path) -> Summary:
+    """The summary of a frame of estimates."""
+    sampled = estimates.filter(pl.col("n") > 0)
+    mean = sampled["pass_rate"].mean()
+    excluded = estimates.filter(~decide.kept())
+    return Summary(
+        path=path,
+        name=name,
+        problems=estimates.height,
+        kept=estimates.height - excluded.height,
+        outcomes=_tally(estimates["outcome"]),
+        reasons=_tally(excluded["reasons"].explode(empty_as_null=True).drop_nulls()),
+        next_steps=_tally(excluded["next_step"]),
+        rollouts=int(estimates["n"].sum()) + int(estimates["n_unscored"].sum()),
+        scored=int(estimates["n"].sum()),
+        passes=int(estimates["k"].sum()),
+        unscored=int(estimates["n_unscored"].sum()),
+        truncated=int(estimates["n_truncated"].sum()),
+        mean_pass_rate=float(mean) if isinstance(mean, float) else None,
+        band=band,
+    )
+
+
+def _tally(values: pl.Series) -> dict[str, int]:
+    counted = values.alias("value").value_counts().sort(["count", "value"], descending=[True, False])
+    return {str(row["value"]): int(row["count"]) for row in counted.iter_rows(named=True)}
+
+
+def _counts(summary: Summary) -> dict[str, Any]:
+    return {
+        "problems": summary.problems,
+        "kept": summary.kept,
+        "outcomes": summary.outcomes,
+        "reasons": summary.reasons,
+        "rollouts": summary.rollouts,
+        "passes": summary.passes,
+        "unscored": summary.unscored,
+        "truncated": summary.truncated,
+    }
+
+
+def _cost(sessions: list[dict[str, Any]]) -> dict[str, float]:
+    keys = ("seconds", "rollouts", "prompt_tokens", "completion_tokens", "failed_requests")
+    return {key: sum(session[key] for session in sessions) for key in keys}

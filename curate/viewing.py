@@ -1,0 +1,126 @@
+"""Viewing: what a person asks of a profile, as plain values.
+
+Owns the questions, not their printing. Must not write, sample or verify.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from curate.errors import UsageError
+from curate.ledger import Ledger
+from curate.recipe import BandSection
+from curate.summary import Summary, summarise
+
+BINS = 20
+"""Bars of the histogram, each 0.05 wide; the last includes 1."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A profile at a glance."""
+
+    summary: Summary
+    model: dict[str, str]
+    histogram: tuple[int, ...]
+    """Problems with a scored rollout by estimated pass rate, in ``BINS`` equal bins from 0 to 1."""
+    families: tuple[tuple[str, int, int, float | None], ...]
+    """By the first metadata key that names few groups: name, problems, kept, mean pass rate (None: never sampled)."""
+    family_key: str | None
+    cost: dict[str, float]
+    updated: str
+
+
+@dataclass(frozen=True)
+class ProblemView:
+    """One problem with all that is known of it."""
+
+    problem: dict[str, Any]
+    estimate: dict[str, Any]
+    rollouts: tuple[dict[str, Any], ...]
+    """With their verdicts, passes first; empty where the rollouts are not on this disk."""
+
+
+def overview(path: str | Path) -> Overview:
+    """The profile at a glance.
+
+    Raises:
+        LedgerError: there is no finished profile there.
+    """
+    ledger = Ledger(path)
+    manifest = ledger.manifest()
+    estimates = ledger.estimates()
+    rates = estimates.filter(pl.col("n") > 0)["pass_rate"].to_numpy()
+    counts, _ = np.histogram(rates, bins=BINS, range=(0.0, 1.0))
+    key, families = _families(ledger.problems(), estimates)
+    return Overview(
+        summary=summarise(estimates, manifest["name"], BandSection.model_validate(manifest["band"]), ledger.path),
+        model=manifest["model"],
+        histogram=tuple(int(count) for count in counts),
+        families=families,
+        family_key=key,
+        cost=manifest.get("cost", {}),
+        updated=manifest.get("updated", manifest["created"]),
+    )
+
+
+def problem(path: str | Path, problem_id: str) -> ProblemView:
+    """One problem, its estimate and its rollouts.
+
+    Args:
+        path: The profile's folder.
+        problem_id: Whole, or a beginning that only one problem has.
+
+    Raises:
+        LedgerError: there is no profile there.
+        UsageError: no problem, or several, of that id.
+    """
+    ledger = Ledger(path)
+    manifest = ledger.manifest()
+    problems = ledger.problems()
+    found = problems.filter(pl.col("problem_id") == problem_id)
+    if found.is_empty():
+        found = problems.filter(pl.col("problem_id").str.starts_with(problem_id))
+    if found.height != 1:
+        close = get_close_matches(problem_id, problems["problem_id"].to_list(), n=1, cutoff=0.5)
+        raise UsageError(
+            f"{found.height or 'no'} problems have an id that begins with {problem_id!r}",
+            where=str(ledger.path),
+            hint=f"did you mean {close[0]}?" if close else "the ids are in problems.parquet",
+        )
+    name = found["problem_id"][0]
+    estimates = ledger.estimates().filter(pl.col("problem_id") == name)
+    verdicts = ledger.verdicts(manifest["verifier_fingerprint"]).filter(pl.col("problem_id") == name)
+    rollouts = ledger.scan_rollouts().filter(pl.col("problem_id") == name).collect()
+    order = pl.col("verdict").replace_strict({"pass": 0, "fail": 1, "unscored": 2}, default=3)
+    shown = rollouts.join(verdicts, on=["problem_id", "index"], how="left").sort(order, "index")
+    return ProblemView(
+        found.row(0, named=True), estimates.row(0, named=True), tuple(shown.drop("problem_id").iter_rows(named=True))
+    )
+
+
+def _families(
+    problems: pl.DataFrame, estimates: pl.DataFrame
+) -> tuple[str | None, tuple[tuple[str, int, int, float | None], ...]]:
+    """Group by the first metadata key that names few groups."""
+    for key in ("family", "subject", "level", "source", "data_source"):
+        named = problems.select("problem_id", pl.col("metadata").str.json_path_match(f"$.{key}").alias("group"))
+        groups = named["group"].n_unique()
+        if named["group"].null_count() == 0 and 1 < groups <= 40:
+            break
+    else:
+        return None, ()
+    scored = pl.when(pl.col("n") > 0).then(pl.col("pass_rate"))
+    grouped = (
+        estimates.join(named, on="problem_id")
+        .group_by("group")
+        .agg(problems=pl.len(), kept=(pl.col("reasons").list.len() == 0).sum(), rate=scored.mean())
+        .sort("rate", descending=True, nulls_last=True)
+    )
+    return key, tuple(grouped.rows())
