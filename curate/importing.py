@@ -18,13 +18,13 @@ from typing import Any
 from curate import logs, verifiers
 from curate import recipe as recipes
 from curate.errors import LedgerError, UsageError
+from curate.judging import verdict_of, verify
 from curate.ledger import Ledger
 from curate.logs import LogBatch
 from curate.problems import fingerprint as problems_fingerprint
 from curate.recipe import BandSection, VerifierSection
 from curate.recorder import Recorder
 from curate.records import Judgement, Problem, Reason, Rollout, Verdict, VerdictKind
-from curate.scheduler import verdict_of, verify
 from curate.summary import Session, Summary, now, sum_up, versions
 from curate.verifiers.pool import VerifierPool
 

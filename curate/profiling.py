@@ -18,12 +18,13 @@ from curate import decide, engines, problems, verifiers
 from curate import recipe as recipes
 from curate.engines import Engine
 from curate.errors import CurateError, LedgerError, ProtocolChanged, Stopped, UsageError
+from curate.judging import verify
 from curate.ledger import Ledger
 from curate.problems import ProblemSet, prompts
 from curate.recipe import Recipe
 from curate.recorder import Recorder
 from curate.records import Problem, Prompt, Reason, Rollout
-from curate.scheduler import Allocation, Scheduler, Tally, Track, fixed, verify
+from curate.scheduler import Allocation, Scheduler, Tally, Track, fixed
 from curate.signals import until_signalled
 from curate.summary import Session, Summary, now, sum_up, versions
 from curate.verifiers.pool import VerifierPool

@@ -219,24 +219,24 @@ def parse_section(kind: type[AnySection], raw: dict[str, Any], *, where: str) ->
         return kind.model_validate(raw)
     except ValidationError as error:
         complaints = error.errors()
-        raise _explain(complaints[0], where, len(complaints) - 1) from error
+        raise _explain(complaints[0], where, len(complaints) - 1, kind) from error
 
 
 class _Loader(yaml.SafeLoader):
     """YAML in which a key stands once: of two, YAML keeps the last and says nothing."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        seen: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and keys.count(key.value) > 1 and key.value != "<<":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is there twice", key.start_mark
-                )
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                problem = f"the key {key.value!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
 def _read_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+    return yaml.load(text, Loader=_Loader)
 
 
 def _apply(settings: dict[str, Any], override: str) -> None:
@@ -255,13 +255,13 @@ def _apply(settings: dict[str, Any], override: str) -> None:
         raise RecipeError(f"the value in {override!r} is not YAML", where="--set", hint="quote it") from error
 
 
-def _explain(complaint: Any, where: str, others: int) -> RecipeError:
+def _explain(complaint: Any, where: str, others: int, root: type[Section] = Recipe) -> RecipeError:
     key = ".".join(str(part) for part in complaint["loc"])
     message = complaint["msg"].removeprefix("Value error, ")
     hint = None
     if complaint["type"] == "extra_forbidden":
         message = "unknown key"
-        hint = _nearest(complaint["loc"])
+        hint = _nearest(complaint["loc"], root)
     elif complaint["type"] == "missing":
         message = "required key is missing"
     elif "input" in complaint and not isinstance(complaint["input"], dict):
@@ -271,10 +271,10 @@ def _explain(complaint: Any, where: str, others: int) -> RecipeError:
     return RecipeError(message, where=f"{where}: {key}" if key else where, hint=hint)
 
 
-def _nearest(location: tuple[Any, ...]) -> str | None:
+def _nearest(location: tuple[Any, ...], root: type[Section]) -> str | None:
     from difflib import get_close_matches
 
-    section: Any = Recipe
+    section: Any = root
     for part in location[:-1]:
         section = section.model_fields[part].annotation
     close = get_close_matches(str(location[-1]), section.model_fields, n=1)

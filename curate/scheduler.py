@@ -11,18 +11,16 @@ import asyncio
 import hashlib
 import heapq
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from curate.engines import Engine
 from curate.errors import EngineError, RequestError
+from curate.judging import Judge, verify
 from curate.recorder import Recorder
 from curate.records import (
-    Case,
     Completion,
     FailedRequest,
-    Judgement,
     Problem,
     Prompt,
     Request,
@@ -40,17 +38,11 @@ ATTEMPTS = 4
 FAILURES_IN_A_ROW = 50
 """So many failed requests without one success between them mean that the engine is gone, not that it stumbles."""
 
-_TRUNCATED = Judgement(VerdictKind.FAIL, reward=0.0, answer=None, reason="truncated", seconds=0.0)
+GRACE = 5.0
+"""Seconds that verdicts under way get when a run ends early; what they miss is judged by the next run."""
 
 _SPACE = 20
 """Bits between the seeds of two problems: an index stays below 2**20."""
-
-
-class Judge(Protocol):
-    """What the scheduler needs of a verifier pool."""
-
-    async def judge(self, cases: Sequence[Case]) -> list[Judgement]:
-        """Judge the cases, in their order."""
 
 
 @dataclass(slots=True)
@@ -164,6 +156,8 @@ class Scheduler:
         self._backing_off = 0
         self._failures = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._judging: set[asyncio.Task[None]] = set()
+        """Those of the tasks that wait for verdicts and no longer for the engine."""
         self._done: asyncio.Future[None] | None = None
 
     async def run(self, tracks: Iterable[Track]) -> None:
@@ -182,9 +176,17 @@ class Scheduler:
             self._pump()
             await self._done
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._wind_up()
+
+    async def _wind_up(self) -> None:
+        """Stop what is being drawn, but let verdicts come in for a moment: what was drawn is better judged now."""
+        for task in self._tasks - self._judging:
+            task.cancel()
+        if self._judging:
+            await asyncio.wait(self._judging, timeout=GRACE)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- allocate -------------------------------------------------------------------------------------------------
 
@@ -258,11 +260,15 @@ class Scheduler:
         self._failures = 0
         rollouts = self._record(track, request, completions)
         self._unjudged += len(rollouts)
+        task = asyncio.current_task()
+        assert task is not None
+        self._judging.add(task)
         self._pump()
         try:
             await self._verify(track, rollouts)
         finally:
             self._unjudged -= len(rollouts)
+            self._judging.discard(task)
         if len(completions) < n:
             missing = RequestError(f"the engine returned {len(completions)} of {n} completions")
             self._fail(track, first + len(completions), n - len(completions), attempt, missing)
@@ -354,34 +360,6 @@ class Scheduler:
             return
         if not self._done.done():
             self._pump()
-
-
-async def verify(judge: Judge, problems: Mapping[str, Problem], rollouts: Sequence[Rollout]) -> list[Verdict]:
-    """The verdicts of some rollouts, in their order.
-
-    A rollout that was cut at the length limit fails without being judged, as it does in training.
-
-    Args:
-        judge: A started verifier pool.
-        problems: By id; all that the rollouts belong to.
-        rollouts: Any.
-    """
-    whole = [rollout for rollout in rollouts if rollout.finish_reason != "length"]
-    judged = iter(await judge.judge([_case(problems[rollout.problem_id], rollout) for rollout in whole]))
-    return [
-        verdict_of(rollout, _TRUNCATED if rollout.finish_reason == "length" else next(judged)) for rollout in rollouts
-    ]
-
-
-def verdict_of(rollout: Rollout, found: Judgement) -> Verdict:
-    """Tie a judgement to its rollout."""
-    return Verdict(
-        rollout.problem_id, rollout.index, found.kind, found.reward, found.answer, found.reason, found.seconds
-    )
-
-
-def _case(problem: Problem, rollout: Rollout) -> Case:
-    return Case(problem.answers, rollout.completion, problem.question, problem.metadata)
 
 
 def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:

@@ -99,3 +99,31 @@ def yaml_file(path: Path, value: Any) -> Path:
     """A value as a YAML file."""
     path.write_text(yaml.safe_dump(value))
     return path
+
+
+def rehearsal(folder: Path, problems: int = 20, *, script: Mapping[str, Any] | None = None, **sections: Any) -> Path:
+    """A recipe on the scripted engine, with its problems ``p0``, ``p1``, ... whose answer is 4; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"id": f"p{number}", "question": f"what is 4, asked {number}", "answer": "4"} for number in range(problems)]
+    source = jsonl(folder / "problems.jsonl", rows)
+    recipe = {
+        "name": "rehearsal",
+        "problems": {"source": str(source), "id": "id"},
+        "model": {"path": "scripted"},
+        "engine": {
+            "kind": "scripted",
+            "options": {"script": str(yaml_file(folder / "script.yaml", dict(script or {})))},
+        },
+        "verifier": {"kind": "exact", "workers": 1},
+    }
+    for name, changes in sections.items():
+        known = recipe.get(name, {})
+        assert isinstance(known, dict)
+        recipe[name] = {**known, **changes}
+    return yaml_file(folder / "recipe.yaml", recipe)
+
+
+def drawn(folder: Path) -> list[tuple[Any, ...]]:
+    """Every rollout of a profile, as what must not depend on when or by which run it was drawn."""
+    columns = ["problem_id", "index", "seed", "completion", "finish_reason", "completion_tokens"]
+    return sorted(Ledger(folder).rollouts(columns).rows())

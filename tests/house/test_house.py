@@ -20,8 +20,8 @@ RANK = {
     "ledger": 2,
     "recorder": 3,
     **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo"], 4),
-    **dict.fromkeys(["scheduler", "decide", "logs"], 5),
-    "summary": 6,
+    **dict.fromkeys(["judging", "decide", "logs"], 5),
+    **dict.fromkeys(["scheduler", "summary"], 6),
     **dict.fromkeys(["profiling", "importing", "viewing", "publish", "reprofile"], 7),
     "cli": 8,
 }
