@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from curate.importing import import_rollouts as import_rollouts
-    from curate.profiling import plan as plan
+    from curate.planning import plan as plan
     from curate.profiling import profile as profile
     from curate.publish.release import filter as filter
     from curate.recipe import load as load_recipe
 
 _CALLS = {
     "profile": ("curate.profiling", "profile"),
-    "plan": ("curate.profiling", "plan"),
+    "plan": ("curate.planning", "plan"),
     "import_rollouts": ("curate.importing", "import_rollouts"),
     "filter": ("curate.publish.release", "filter"),
     "load_recipe": ("curate.recipe", "load"),

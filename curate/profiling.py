@@ -14,8 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from curate import decide, engines, problems, verifiers
+import polars as pl
+
+from curate import engines, problems, verifiers
 from curate import recipe as recipes
+from curate.allocation import Adaptive, Allocation, Fixed, Mark, Track
 from curate.engines import Engine
 from curate.errors import CurateError, LedgerError, ProtocolChanged, Stopped, UsageError
 from curate.judging import verify
@@ -23,8 +26,8 @@ from curate.ledger import Ledger
 from curate.problems import ProblemSet, prompts
 from curate.recipe import Recipe
 from curate.recorder import Recorder
-from curate.records import Problem, Prompt, Reason, Rollout
-from curate.scheduler import Allocation, Scheduler, Tally, Track, fixed
+from curate.records import Problem, Prompt, Reason, Rollout, VerdictKind
+from curate.scheduler import Scheduler, Tally
 from curate.signals import until_signalled
 from curate.summary import Session, Summary, now, sum_up, versions
 from curate.verifiers.pool import VerifierPool
@@ -33,26 +36,6 @@ TICK = 0.2
 """Seconds between two looks at the flush window and the progress."""
 
 Report = Callable[[Tally], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do."""
-
-    into: Path
-    problems: int
-    set_aside: int
-    """Problems known to be duplicates or without a reference; references are checked when the run begins."""
-    held: int
-    """Rollouts that the ledger holds already."""
-    rollouts: int
-    """Rollouts still to draw."""
-    tokens: float | None
-    """Completion tokens still to draw, from the mean of the rollouts held; None where there are none to judge by."""
-    seconds: float | None
-    """At the speed of this profile's earlier runs; None where there were none."""
-    first_prompt: str
-    protocol: dict[str, Any]
 
 
 def profile(
@@ -68,7 +51,8 @@ def profile(
     Args:
         recipe: A recipe, or the path of one.
         into: The profile's folder; ``profiles/<recipe name>`` by default.
-        fixed_n: Rollouts for every problem, at least 1.
+        fixed_n: Rollouts for every problem, at least 1; None draws more where the outcome is in doubt, and stops where
+            it is clear, as ``budget`` says.
         shard: ``(i, n)``, 1 <= i <= n: only the problems of this shard; all shards may write into one folder.
         report: Called a few times a second with the running totals.
 
@@ -82,8 +66,8 @@ def profile(
         EngineError: the engine cannot be opened, or is gone; what was drawn is safe.
         Stopped: SIGINT or SIGTERM arrived, or a budget was spent; what was drawn is safe.
     """
-    run = _open(recipe, into, shard)
-    allocation = _allocation(fixed_n)
+    run = open_run(recipe, into, shard)
+    allocation = _allocation(run.recipe, fixed_n)
     tally, started, begun = Tally(), now(), time.monotonic()
 
     def close() -> Summary:
@@ -120,59 +104,21 @@ def profile(
     return summary
 
 
-def plan(
-    recipe: Recipe | str | Path,
-    *,
-    into: str | Path | None = None,
-    fixed_n: int | None = None,
-    shard: tuple[int, int] | None = None,
-) -> Plan:
-    """Say what ``profile`` would do, without loading weights or writing anything.
-
-    Raises:
-        CurateError: as ``profile``, for all that can be known beforehand.
-    """
-    run = _open(recipe, into, shard)
-    allocation = _allocation(fixed_n)
-    held = run.ledger.held() if run.ledger.exists() else {}
-    wanted = 0
-    for problem in run.mine(run.set.problems):
-        indices = set(held.get(problem.problem_id, ()))
-        target = allocation(Track(problem, Prompt(), indices))
-        wanted += sum(index not in indices for index in range(target))
-    tokens = seconds = None
-    if held:
-        cost = run.ledger.manifest().get("cost", {})
-        if cost.get("rollouts"):
-            tokens = wanted * cost["completion_tokens"] / cost["rollouts"]
-            seconds = wanted * cost["seconds"] / cost["rollouts"]
-    first = next((prompt for _, prompt in run.prompts(run.set.problems)), None)
-    return Plan(
-        into=run.ledger.path,
-        problems=len(run.set.problems),
-        set_aside=sum(problem.set_aside is not None for problem in run.set.problems),
-        held=sum(map(len, held.values())),
-        rollouts=wanted,
-        tokens=tokens,
-        seconds=seconds,
-        first_prompt=run.engine.render(first) if first else "",
-        protocol=run.protocol,
-    )
-
-
-def _allocation(fixed_n: int | None) -> Allocation:
+def _allocation(recipe: Recipe, fixed_n: int | None) -> Allocation:
     if fixed_n is None:
-        raise UsageError("it is not said how many rollouts a problem gets", hint="say, for example, --fixed 64")
+        return Adaptive(recipe.band, recipe.budget)
     if not 1 <= fixed_n < 2**20:
         raise UsageError(f"must lie between 1 and {2**20 - 1}, got {fixed_n}", where="--fixed")
-    return fixed(fixed_n)
+    return Fixed(fixed_n)
 
 
 # -- what is opened and checked before anything starts ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
+    """Everything a run needs, opened and checked, nothing started."""
+
     recipe: Recipe
     ledger: Ledger
     set: ProblemSet
@@ -197,7 +143,8 @@ class _Run:
                 yield problem, render(problem)
 
 
-def _open(recipe: Recipe | str | Path, into: str | Path | None, shard: tuple[int, int] | None) -> _Run:
+def open_run(recipe: Recipe | str | Path, into: str | Path | None, shard: tuple[int, int] | None) -> Run:
+    """Open problems, verifier and engine, and refuse a profile of another protocol. Loads no weights."""
     settings = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise UsageError(
@@ -211,7 +158,7 @@ def _open(recipe: Recipe | str | Path, into: str | Path | None, shard: tuple[int
     if ledger.exists():
         _refuse_another_protocol(ledger, protocol, settings.sampling.seed)
     fingerprint = recipes.verifier_fingerprint(settings.verifier, pool.version)
-    return _Run(settings, ledger, found, engine, pool, protocol, fingerprint, shard)
+    return Run(settings, ledger, found, engine, pool, protocol, fingerprint, shard)
 
 
 def _refuse_another_protocol(ledger: Ledger, protocol: dict[str, Any], seed: int) -> None:
@@ -239,7 +186,7 @@ def _in_shard(problem_id: str, shard: tuple[int, int] | None) -> bool:
 # -- the work ---------------------------------------------------------------------------------------------------------
 
 
-async def _work(run: _Run, allocation: Allocation, tally: Tally, report: Report | None) -> None:
+async def _work(run: Run, allocation: Allocation, tally: Tally, report: Report | None) -> None:
     """Prepare, resume and draw; whatever ends it, what was drawn is flushed."""
     recorder = Recorder(run.ledger, run.fingerprint)
     try:
@@ -271,7 +218,7 @@ async def _work(run: _Run, allocation: Allocation, tally: Tally, report: Report 
         await run.pool.close()
 
 
-async def _prepare(run: _Run) -> list[Track]:
+async def _prepare(run: Run) -> list[Track]:
     """Check the references and write the problems: all that is free, before what costs GPU hours."""
     found = await _with_sound_references(run)
     made = {problem.problem_id: prompt for problem, prompt in run.prompts(found)}
@@ -280,19 +227,23 @@ async def _prepare(run: _Run) -> list[Track]:
         run.ledger.write_problems(found, texts)
         if not run.ledger.exists():
             run.ledger.write_manifest(_manifest(run))
-    held = run.ledger.held()
-    counts = decide.count(run.ledger, run.fingerprint, run.recipe.budget.pilot)
-    known = {row["problem_id"]: row for row in counts.iter_rows(named=True)}
-    tracks = []
-    for problem in run.mine(found):
-        row, indices = known[problem.problem_id], set(held.get(problem.problem_id, ()))
-        track = Track(problem, made[problem.problem_id], indices, row["k"], row["n"] - row["k"])
-        track.tokens = round((row["mean_tokens"] or 0.0) * len(indices))
-        tracks.append(track)
-    return tracks
+    pilot = min(run.recipe.budget.pilot, run.recipe.budget.cap)
+    tracks = {problem.problem_id: Track(problem, made[problem.problem_id], pilot=pilot) for problem in run.mine(found)}
+    run.ledger.held()
+    for problem_id, index, tokens, verdict in _rollouts_held(run).iter_rows():
+        if problem_id in tracks:
+            tracks[problem_id].drew(index, Mark.of(VerdictKind(verdict)) if verdict else Mark.UNJUDGED, tokens)
+    return list(tracks.values())
 
 
-async def _with_sound_references(run: _Run) -> list[Problem]:
+def _rollouts_held(run: Run) -> pl.DataFrame:
+    """What earlier runs drew, with verdicts where they lived to judge it."""
+    rollouts = run.ledger.rollouts(["problem_id", "index", "completion_tokens"])
+    verdicts = run.ledger.verdicts(run.fingerprint, ["problem_id", "index", "verdict"])
+    return rollouts.join(verdicts, on=["problem_id", "index"], how="left")
+
+
+async def _with_sound_references(run: Run) -> list[Problem]:
     """Set aside every problem whose reference fails its own verifier: it can teach nothing, and should cost nothing."""
     sound = [problem for problem in run.set.problems if problem.set_aside is None]
     faults = await run.pool.check_references([problem.answers for problem in sound])
@@ -305,7 +256,7 @@ async def _with_sound_references(run: _Run) -> list[Problem]:
     ]
 
 
-def _manifest(run: _Run) -> dict[str, Any]:
+def _manifest(run: Run) -> dict[str, Any]:
     return {
         "name": run.recipe.name,
         "created": now(),
@@ -322,7 +273,7 @@ def _manifest(run: _Run) -> dict[str, Any]:
     }
 
 
-async def _judge_leftovers(run: _Run, tracks: Sequence[Track], recorder: Recorder) -> None:
+async def _judge_leftovers(run: Run, tracks: Sequence[Track], recorder: Recorder) -> None:
     """Judge what an earlier run drew and did not live to judge."""
     judged = run.ledger.verdicts(run.fingerprint, ["problem_id", "index"])
     unjudged = run.ledger.scan_rollouts().join(judged.lazy(), on=["problem_id", "index"], how="anti").collect()
@@ -332,7 +283,8 @@ async def _judge_leftovers(run: _Run, tracks: Sequence[Track], recorder: Recorde
         if track is not None:
             rollouts = [Rollout(**row) for row in rows.iter_rows(named=True)]
             verdicts = await verify(run.pool, {track.problem.problem_id: track.problem}, rollouts)
-            track.count(verdicts)
+            for verdict in verdicts:
+                track.marks[verdict.index] = Mark.of(verdict.verdict)
             recorder.add_verdicts(verdicts)
 
 

@@ -11,9 +11,10 @@ import asyncio
 import hashlib
 import heapq
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from curate.allocation import Allocation, Mark, Track
 from curate.engines import Engine
 from curate.errors import EngineError, RequestError
 from curate.judging import Judge, verify
@@ -21,11 +22,8 @@ from curate.recorder import Recorder
 from curate.records import (
     Completion,
     FailedRequest,
-    Problem,
-    Prompt,
     Request,
     Rollout,
-    Verdict,
     VerdictKind,
 )
 
@@ -46,30 +44,6 @@ _SPACE = 20
 
 
 @dataclass(slots=True)
-class Track:
-    """How far one problem has come."""
-
-    problem: Problem
-    prompt: Prompt
-    held: set[int] = field(default_factory=set)
-    """Indices drawn so far, earlier runs included."""
-    passes: int = 0
-    fails: int = 0
-    tokens: int = 0
-    """Completion tokens of the rollouts held."""
-    outstanding: int = 0
-    """Requests queued or in flight; a decision is taken only when there is none."""
-    failed: bool = False
-    """Its requests failed too often; it is left for another run."""
-
-    def count(self, verdicts: Iterable[Verdict]) -> None:
-        """Take verdicts into account; an unscored one is neither a pass nor a failure."""
-        for verdict in verdicts:
-            self.passes += verdict.verdict is VerdictKind.PASS
-            self.fails += verdict.verdict is VerdictKind.FAIL
-
-
-@dataclass(slots=True)
 class Tally:
     """Running totals of this run, for progress and for the manifest."""
 
@@ -86,15 +60,6 @@ class Tally:
     errored_problems: int = 0
     budget_spent: bool = False
     """A budget ended the run before every problem was finished."""
-
-
-Allocation = Callable[[Track], int]
-"""How many rollouts a problem should hold in all, given what it holds now; no more than it holds: it is finished."""
-
-
-def fixed(n: int) -> Allocation:
-    """The allocation that gives every problem n rollouts."""
-    return lambda _track: n
 
 
 def seed_of(run_seed: int, problem_id: str, index: int) -> int:
@@ -149,8 +114,10 @@ class Scheduler:
         self._max_rollouts = max_rollouts
         self._max_tokens = max_tokens
         self.tally = tally
-        self._queue: list[tuple[int, int, Track, int, int]] = []
+        self._queue: list[tuple[tuple[int, float, int], Track, int, int, int]] = []
+        """Order, problem, first index, rollouts, attempt."""
         self._sequence = 0
+        self._held = 0
         self._in_flight = 0
         self._unjudged = 0
         self._backing_off = 0
@@ -160,7 +127,7 @@ class Scheduler:
         """Those of the tasks that wait for verdicts and no longer for the engine."""
         self._done: asyncio.Future[None] | None = None
 
-    async def run(self, tracks: Iterable[Track]) -> None:
+    async def run(self, tracks: Sequence[Track]) -> None:
         """Draw until every problem is finished or a budget is spent.
 
         Cancelling it stops what is in flight; what was drawn is in the recorder.
@@ -169,10 +136,12 @@ class Scheduler:
             EngineError: the engine is gone.
         """
         self._done = asyncio.get_running_loop().create_future()
-        for track in tracks:
+        for track in self._allocation.begin(tracks):
             self.tally.problems += 1
+            self._held += sum(mark != Mark.ABSENT for mark in track.marks)
             self._allocate(track)
         try:
+            self._release()
             self._pump()
             await self._done
         finally:
@@ -191,39 +160,52 @@ class Scheduler:
     # -- allocate -------------------------------------------------------------------------------------------------
 
     def _allocate(self, track: Track) -> None:
-        """Queue what a problem still needs. Called only while none of its requests is outstanding."""
-        target = self._allocation(track)
-        missing = [index for index in range(target) if index not in track.held]
-        if not missing:
+        """Queue what a problem needs now. Called only while none of its requests is outstanding."""
+        missing = track.missing(self._allocation.target(track))
+        if not missing or track.failed:
             self.tally.finished += 1
             return
-        self.tally.expected += len(missing)
         for first, n in _runs(missing):
             track.outstanding += 1
             self._enqueue(track, first, n, 0)
 
+    def _release(self, *, dry: bool = False) -> None:
+        """Let go on whom the allocation was not sure about before."""
+        for track in self._allocation.released(dry):
+            self.tally.finished -= 1
+            self._allocate(track)
+        self.tally.expected = max(self._allocation.forecast() - self._held, self.tally.drawn + self._in_flight)
+
     def _enqueue(self, track: Track, first: int, n: int, attempt: int) -> None:
         # Retries go first: the rest of their problem waits for them.
         self._sequence += 1
-        heapq.heappush(self._queue, (-attempt, self._sequence, track, first, n))
+        order = (-attempt, -self._allocation.priority(track), self._sequence)
+        heapq.heappush(self._queue, (order, track, first, n, attempt))
 
     def _pump(self) -> None:
         """Fill the engine up to its capacity, and notice the end."""
         assert self._done is not None
-        while self._queue and self._room() and not self._done.done():
+        if self._done.done():
+            return
+        if self._idle():
+            self._release(dry=True)
+        while self._queue and self._room():
             if self._spent():
                 self.tally.budget_spent = True
                 self._queue.clear()
                 break
-            negative_attempt, _, track, first, n = heapq.heappop(self._queue)
+            _, track, first, n, attempt = heapq.heappop(self._queue)
             if self._max_rollouts is not None:
-                n = self._within_budget(track, first, n, negative_attempt)
+                n = self._within_budget(track, first, n, attempt)
             self._in_flight += n
-            task = asyncio.get_running_loop().create_task(self._advance(track, first, n, -negative_attempt))
+            task = asyncio.get_running_loop().create_task(self._advance(track, first, n, attempt))
             self._tasks.add(task)
             task.add_done_callback(self._finish)
-        if not self._queue and not self._tasks and not self._backing_off and not self._done.done():
+        if self._idle():
             self._done.set_result(None)
+
+    def _idle(self) -> bool:
+        return not self._queue and not self._tasks and not self._backing_off
 
     def _room(self) -> bool:
         # Verdicts that lag behind must not let completions pile up in memory without bound.
@@ -233,12 +215,12 @@ class Scheduler:
         rollouts = self._max_rollouts is not None and self.tally.drawn + self._in_flight >= self._max_rollouts
         return rollouts or (self._max_tokens is not None and self.tally.completion_tokens >= self._max_tokens)
 
-    def _within_budget(self, track: Track, first: int, n: int, negative_attempt: int) -> int:
+    def _within_budget(self, track: Track, first: int, n: int, attempt: int) -> int:
         assert self._max_rollouts is not None
         left = self._max_rollouts - self.tally.drawn - self._in_flight
         if n > left:
             track.outstanding += 1
-            self._enqueue(track, first + left, n - left, -negative_attempt)
+            self._enqueue(track, first + left, n - left, attempt)
             n = left
         return n
 
@@ -303,8 +285,8 @@ class Scheduler:
         ]
         self._recorder.add_rollouts(rollouts)
         tokens = sum(rollout.completion_tokens for rollout in rollouts)
-        track.held.update(rollout.index for rollout in rollouts)
-        track.tokens += tokens
+        for rollout in rollouts:
+            track.drew(rollout.index, Mark.UNJUDGED, rollout.completion_tokens)
         self.tally.drawn += len(rollouts)
         self.tally.completion_tokens += tokens
         self.tally.prompt_tokens += sum(rollout.prompt_tokens for rollout in rollouts)
@@ -313,18 +295,17 @@ class Scheduler:
     async def _verify(self, track: Track, rollouts: Sequence[Rollout]) -> None:
         verdicts = await verify(self._judge, {track.problem.problem_id: track.problem}, rollouts)
         self._recorder.add_verdicts(verdicts)
-        before = track.passes
-        track.count(verdicts)
-        self.tally.passes += track.passes - before
+        for verdict in verdicts:
+            track.marks[verdict.index] = Mark.of(verdict.verdict)
+            self.tally.passes += verdict.verdict is VerdictKind.PASS
 
     def _complete(self, track: Track) -> None:
         track.outstanding -= 1
         if track.outstanding:
             return
-        if track.failed:
-            self.tally.errored_problems += 1
-        else:
-            self._allocate(track)
+        self.tally.errored_problems += track.failed
+        self._allocate(track)
+        self._release()
 
     def _fail(self, track: Track, first: int, n: int, attempt: int, error: RequestError) -> None:
         """Record a failed request; ask again after a pause, or leave the problem for another run."""

@@ -27,7 +27,8 @@ from curate.errors import (
     UsageError,
 )
 from curate.ledger import Ledger
-from curate.profiling import plan, profile
+from curate.planning import plan
+from curate.profiling import profile
 from curate.recipe import load
 from curate.scheduler import seed_of
 

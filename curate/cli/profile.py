@@ -10,7 +10,7 @@ import click
 from curate.cli.options import Shard, as_json, print_json
 
 if TYPE_CHECKING:
-    from curate.profiling import Plan
+    from curate.planning import Plan
 
 
 @click.command(name="profile")
@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 @click.option(
     "--into", type=click.Path(path_type=Path), help="The profile's folder.  [default: profiles/<recipe name>]"
 )
-@click.option("--fixed", metavar="N", type=int, help="Draw N rollouts of every problem.")
+@click.option(
+    "--fixed",
+    metavar="N",
+    type=int,
+    help="Draw N rollouts of every problem, in doubt or not.",
+)
 @click.option("--shard", type=Shard(), help="Only the I-th of N parts of the problems; all may write into one folder.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and draw nothing.")
+@click.option("--like", metavar="DIR", multiple=True, help="With --dry-run: predict from this similar profile.")
 @click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Change one setting of the recipe.")
 @as_json
 def command(
@@ -29,6 +35,7 @@ def command(
     fixed: int | None,
     shard: tuple[int, int] | None,
     dry_run: bool,
+    like: tuple[str, ...],
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -41,13 +48,13 @@ def command(
       curate profile recipes/demo.yaml --fixed 64
       curate profile recipes/demo.yaml --fixed 64 --set sampling.seed=1 --into profiles/demo-seed1
     """
-    from curate import profiling
+    from curate import planning, profiling
     from curate import recipe as recipes
     from curate.cli import progress, texts
 
     settings = recipes.load(recipe, overrides)
     if dry_run:
-        plan = profiling.plan(settings, into=into, fixed_n=fixed, shard=shard)
+        plan = planning.plan(settings, into=into, fixed_n=fixed, shard=shard, like=like)
         print_json(plan) if as_json else _print_plan(plan)
         return
     with progress.bar() as report:
@@ -60,11 +67,12 @@ def _print_plan(plan: Plan) -> None:
     click.echo("─" * 60)
     aside = f", {plan.set_aside:,} of them set aside" if plan.set_aside else ""
     click.echo(f"problems  {plan.problems:,}{aside}")
-    click.echo(f"rollouts  {plan.rollouts:,} to draw, {plan.held:,} on disk")
-    if plan.tokens is None:
-        click.echo("tokens    unknown: nothing of this profile was drawn yet")
-    else:
-        click.echo(f"tokens    about {plan.tokens:,.0f}, from the {plan.held:,} rollouts on disk")
+    click.echo(f"rollouts  {'about ' if plan.share_decided else ''}{plan.rollouts:,} to draw, {plan.held:,} on disk")
+    if plan.share_decided is not None:
+        click.echo(f"decided   about {plan.share_decided:.0%} of the problems")
+    if plan.tokens is not None:
+        click.echo(f"tokens    about {plan.tokens:,.0f}")
     if plan.seconds is not None:
-        click.echo(f"time      about {plan.seconds / 3600:,.2f} h at the speed of this profile's earlier runs")
+        click.echo(f"time      about {plan.seconds / 3600:,.2f} h at the speed measured there")
+    click.echo(f"rests on  {plan.rests_on}")
     click.echo(f"into      {plan.into}")

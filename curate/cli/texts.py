@@ -33,8 +33,8 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     out = console or Console(highlight=False)
     band = summary.band
     out.print(
-        f"[bold]{summary.name}[/bold]: [bold green]{summary.kept:,}[/bold green] of {summary.problems:,} problems kept, "
-        f"in the band [bold]\\[{band.low:g}, {band.high:g}][/bold] at confidence {band.confidence:g}"
+        f"[bold]{summary.name}[/bold]: [bold green]{summary.kept:,}[/bold green] of {summary.problems:,} problems "
+        f"kept, in the band [bold]\\[{band.low:g}, {band.high:g}][/bold] at confidence {band.confidence:g}"
     )
     passing = f"{summary.passes / summary.scored:.1%} of them pass" if summary.scored else "none scored"
     more = [f"{count:,} {what}" for count, what in _rare(summary) if count]
@@ -66,10 +66,9 @@ def print_overview(view: Overview, console: Console | None = None) -> None:
     for position, count in enumerate(view.histogram):
         low, high = position / len(view.histogram), (position + 1) / len(view.histogram)
         inside = band.low <= (low + high) / 2 <= band.high
-        bar = "█" * round(40 * count / most) if count else ""
+        bar = "█" * round(40 * count / most) or "▏" * (count > 0)
         out.print(
-            f"{low:.2f}-{high:.2f} [{'green' if inside else 'dim'}]{'│' if inside else ' '} {bar or ('▏' if count else '')}"
-            f"[/] {count or ''}"
+            f"{low:.2f}-{high:.2f} [{'green' if inside else 'dim'}]{'│' if inside else ' '} {bar}[/] {count or ''}"
         )
     if view.families:
         table = Table(box=None, pad_edge=False, header_style="dim")

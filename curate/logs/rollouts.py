@@ -1,0 +1,149 @@
+"""From one plain row to one rollout of one problem, with every cell checked.
+
+Owns what the columns of a plain row mean. Must not compare rows with each other nor read files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from curate.errors import ProblemsError
+from curate.problems.files import Row
+from curate.problems.rows import (
+    EMPTY_ANSWER,
+    EMPTY_QUESTION,
+    MISSING,
+    content_id,
+    jsonable,
+    lookup,
+    missing_column,
+    read_question,
+    references,
+    scalar,
+)
+from curate.records import FinishReason, Problem, Reason
+
+REQUIRED = ("question", "answer", "completion")
+OPTIONAL = ("problem_id", "index", "finish_reason", "reward", "prompt_tokens", "completion_tokens", "metadata")
+
+MAX_INDEX = 2**20
+"""Indices of rollouts stay below this, as a recipe's cap does."""
+
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "stop_token": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "max_new_tokens": "length",
+    "max_length": "length",
+    "truncated": "length",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRow:
+    """A plain row whose every cell was checked."""
+
+    problem: Problem
+    index: int | None
+    """None where the log gives none."""
+    completion: str
+    finish_reason: FinishReason | None
+    """None where the log does not say."""
+    reward: float | None
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def parse(row: Row, columns: Mapping[str, str | None]) -> PlainRow:
+    """Check one row.
+
+    Args:
+        row: Plain values by column.
+        columns: Where each of REQUIRED and OPTIONAL is in the log; None: nowhere.
+
+    Raises:
+        ProblemsError: without a place, which the caller knows: a required column is missing or a cell is not what
+            its column holds.
+    """
+    for name in REQUIRED:
+        if lookup(row, str(columns[name])) is MISSING:
+            raise missing_column(str(columns[name]), name, [row])
+    cell = {name: _cell(row, column) for name, column in columns.items()}
+    completion = cell["completion"]
+    if not isinstance(completion, str):
+        raise ProblemsError(f"the completion is {_shown(completion)}, not text")
+    return PlainRow(
+        problem=_problem(cell, columns),
+        index=_count(cell["index"], "index", MAX_INDEX),
+        completion=completion,
+        finish_reason=_finish_reason(cell["finish_reason"]),
+        reward=_reward(cell["reward"]),
+        prompt_tokens=_count(cell["prompt_tokens"], "prompt_tokens", 2**31) or 0,
+        completion_tokens=_count(cell["completion_tokens"], "completion_tokens", 2**31) or 0,
+    )
+
+
+def _cell(row: Row, column: str | None) -> Any:
+    value = MISSING if column is None else lookup(row, column)
+    return None if value is MISSING else value
+
+
+def _problem(cell: Mapping[str, Any], columns: Mapping[str, str | None]) -> Problem:
+    question, messages = read_question(cell["question"], str(columns["question"]))
+    answers = references(cell["answer"], str(columns["answer"]))
+    metadata = cell["metadata"]
+    if metadata is not None and not isinstance(metadata, dict):
+        raise ProblemsError(f"the metadata is {_shown(metadata)}, not a mapping")
+    why = EMPTY_QUESTION if not question.strip() else "" if answers else EMPTY_ANSWER
+    return Problem(
+        problem_id=scalar(cell["problem_id"], "problem_id") or content_id(question, messages, answers),
+        question=question,
+        answers=answers,
+        messages=messages,
+        metadata=jsonable(metadata or {}),
+        set_aside=Reason.UNVERIFIABLE if why else None,
+        set_aside_why=why,
+    )
+
+
+def _count(value: Any, name: str, limit: int) -> int | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(whole, bool) or not isinstance(whole, int) or not 0 <= whole < limit:
+        raise ProblemsError(f"the {name} is {_shown(value)}, not a whole number from 0 to {limit - 1}")
+    return whole
+
+
+def _finish_reason(value: Any) -> FinishReason | None:
+    if value is None:
+        return None
+    known = _FINISH.get(value.strip().lower()) if isinstance(value, str) else None
+    if known is None:
+        raise ProblemsError(
+            f"the finish_reason is {_shown(value)}", hint=f"it is one of: {', '.join(_FINISH)}; or leave it out"
+        )
+    return known
+
+
+def _reward(value: Any) -> float | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ProblemsError(f"the reward is {_shown(value)}, not a number")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,0 +1,154 @@
+"""Planning: what a run would do and cost, before a weight is loaded.
+
+Owns the prediction, and says on what it rests. Must not write anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from curate.ledger import Ledger
+from curate.profiling import Run, open_run
+from curate.recipe import Recipe
+from curate.statistics import prior as priors
+from curate.statistics.stopping import operating_characteristics, stopping_table
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    into: Path
+    problems: int
+    set_aside: int
+    """Problems known to be duplicates or without a reference; references are checked when the run begins."""
+    held: int
+    """Rollouts that the ledger holds already."""
+    rollouts: int
+    """Rollouts still to draw, expected."""
+    share_decided: float | None
+    """Share of the problems that are expected to be decided; None for a fixed number of rollouts."""
+    tokens: float | None
+    """Completion tokens still to draw; None where there is nothing to judge by."""
+    seconds: float | None
+    """At the measured speed of the profile that this rests on; None where there is none."""
+    rests_on: str
+    """What the prediction rests on, in words."""
+    guess: bool
+    """Whether it is only a guess: nothing was measured of these problems or of similar ones."""
+    first_prompt: str
+    protocol: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What is known beforehand."""
+
+    name: str
+    n: np.ndarray
+    k: np.ndarray
+    tokens: float | None
+    """Mean completion tokens of a rollout."""
+    seconds: float | None
+    """Wall time of a rollout."""
+
+
+def plan(
+    recipe: Recipe | str | Path,
+    *,
+    into: str | Path | None = None,
+    fixed_n: int | None = None,
+    shard: tuple[int, int] | None = None,
+    like: Sequence[str | Path] = (),
+) -> Plan:
+    """Say what ``profile`` would do, without loading weights or writing anything.
+
+    Args:
+        recipe: As for ``profile``.
+        into: As for ``profile``.
+        fixed_n: As for ``profile``.
+        shard: As for ``profile``.
+        like: Profiles of similar problems and a similar model, whose spread of pass rates is expected here too. Without
+            one, what this profile holds already is gone by, and without that the Jeffreys prior, which is a guess.
+
+    Raises:
+        CurateError: as ``profile``, for all that can be known beforehand.
+    """
+    run = open_run(recipe, into, shard)
+    mine = list(run.mine(run.set.problems))
+    held = run.ledger.held() if run.ledger.exists() else {}
+    evidence = _evidence(run, [Path(folder) for folder in like])
+    share = None
+    if fixed_n is not None:
+        rollouts = sum(len(set(range(fixed_n)).difference(held.get(problem.problem_id, ()))) for problem in mine)
+        rests_on, guess = f"{fixed_n} rollouts of every problem", False
+    else:
+        each, share = _expected(run.recipe, evidence)
+        rollouts = sum(max(0, round(each) - len(held.get(problem.problem_id, ()))) for problem in mine)
+        rests_on = evidence.name if evidence else "a guess: nothing was measured; name a similar profile with --like"
+        guess = evidence is None
+    first = next((prompt for _, prompt in run.prompts(run.set.problems)), None)
+    return Plan(
+        into=run.ledger.path,
+        problems=len(run.set.problems),
+        set_aside=sum(problem.set_aside is not None for problem in run.set.problems),
+        held=sum(map(len, held.values())),
+        rollouts=rollouts,
+        share_decided=share,
+        tokens=rollouts * evidence.tokens if evidence and evidence.tokens else None,
+        seconds=rollouts * evidence.seconds if evidence and evidence.seconds else None,
+        rests_on=rests_on,
+        guess=guess,
+        first_prompt=run.engine.render(first) if first else "",
+        protocol=run.protocol,
+    )
+
+
+def _evidence(run: Run, like: Sequence[Path]) -> _Evidence | None:
+    """The counts of similar profiles together, else this profile's own."""
+    if like:
+        ledgers, name = [Ledger(path) for path in like], f"the profile {', '.join(map(str, like))}"
+    elif run.ledger.exists() and (run.ledger.path / "estimates.parquet").exists():
+        ledgers, name = [run.ledger], "the rollouts that this profile holds"
+    else:
+        return None
+    frames = [ledger.estimates().filter(pl.col("n") > 0) for ledger in ledgers]
+    counts = pl.concat([frame.select("n", "k", "mean_tokens") for frame in frames])
+    if counts.is_empty():
+        return None
+    costs = [ledger.manifest().get("cost", {}) for ledger in ledgers]
+    rollouts = sum(cost.get("rollouts", 0) for cost in costs)
+    seconds = sum(cost.get("seconds", 0.0) for cost in costs)
+    mean = counts["mean_tokens"].mean()
+    return _Evidence(
+        name,
+        counts["n"].to_numpy(),
+        counts["k"].to_numpy(),
+        float(mean) if isinstance(mean, float) and mean > 0 else None,
+        seconds / rollouts if rollouts else None,
+    )
+
+
+def _expected(recipe: Recipe, evidence: _Evidence | None) -> tuple[float, float]:
+    """Expected rollouts of a problem, and the share decided, under the prior that the evidence gives."""
+    band, budget = recipe.band, recipe.budget
+    grid = priors.make_grid(edges=(band.low, band.high))
+    prior = priors.fit_prior(evidence.n, evidence.k, grid) if evidence else priors.jeffreys(grid)
+    table = stopping_table(
+        prior,
+        band.low,
+        band.high,
+        confidence=band.confidence,
+        pilot=budget.pilot,
+        step=budget.step,
+        cap=budget.cap,
+        price=budget.price,
+    )
+    found = operating_characteristics(table, prior)
+    return found.rollouts, found.share_decided

@@ -1,0 +1,260 @@
+r"""The text of a mathematical answer, before anything is parsed: one spelling for what is written in many.
+
+Owns rewriting and splitting of LaTeX and plain notation by rules that need no algebra. Must not import sympy: plain
+numbers, most answers, are decided here without it. Nothing here changes what an expression means.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+MAX_DIGITS = 4_000
+"""Digits of a plain number that is read as one; Python itself refuses longer ones from 4,300 on."""
+
+_SIGNS = str.maketrans(
+    {
+        "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
+        "∙": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ",
+        "≠": r"\ne ", "°": r"^\circ ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "≈": r"\approx ",
+        "√": r"\sqrt ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}",
+        "′": "'", "’": "'", "％": "%", "，": ",", "；": ";", "（": "(", "）": ")", "：": ":", "＝": "=",
+        "\u00a0": " ", "\u2009": " ", "\u202f": " ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
+        "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "²": "^{2}", "³": "^{3}", "⁴": "^{4}", "¹": "^{1}", "⁰": "^{0}",
+    }
+)  # fmt: skip
+
+_WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
+_SIZES = re.compile(r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])\.?")
+_SPACES = re.compile(r"(?<!\\)\\(?:[,;:!> ]|quad(?![a-zA-Z])|qquad(?![a-zA-Z])|hspace\{[^{}]*\}|phantom\{[^{}]*\})|~")
+_GROUPS = re.compile(r"(?<=\d)(?:\s*\{,\}\s*(?:\\!\s*)?|\s*,?\s*(?:\\!\s*)+|\\,\s*)(?=\d{3}(?!\d))")
+_UPRIGHT = re.compile(r"(?:(?<![a-zA-Z])\\(?:mathrm|mathit|operatorname|text)\s*\{\s*([ei])\s*\}|\{\\rm\s+([eid])\})")
+_TRIGONOMETRIC = re.compile(
+    r"\\(sin|cos|tan|cot|sec|csc)\s*[({]?\s*(\d+(?:\.\d+)?)\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))\s*[)}]?"
+)
+_QUALIFIED = re.compile(
+    r"(?<=\S)\s*(?:,|\\text\{\s*,?\s*(?:where|for)\s*\})\s*[a-z](?:\s*,\s*[a-z])*\s*\\in\s*\\mathbb\s*\{?[ZNRQC]\}?(?:\^\+)?$"
+)
+_BOLD = re.compile(r"\\(?:textbf|mathbf|boldsymbol|bm|pmb|textit|textsf|mathsf|textrm|textnormal)(?![a-zA-Z])\s*")
+_REPEATING = re.compile(r"(?<!\d)(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{?(\d+)\}?(?![\d\\])")
+_SCIENTIFIC = re.compile(r"^([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d{1,4})$")
+_AND = re.compile(r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*")
+_MIXED = re.compile(r"(?<![\d.,/^_{}a-zA-Z])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])")
+_PERCENT = re.compile(r"\s*(?:\\?%|\\text\{\s*(?:percent|\\?%)\s*\}|(?:percent|percentage|pct)\b)\.?$", re.IGNORECASE)
+_BASE = re.compile(r"^([0-9A-Za-z]+)_(?:\{?(\d+)\}?|\{?\\text\{(\w+)\}\}?)$")
+_THOUSANDS = re.compile(r"^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$")
+_DECIMAL = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)$")
+_FRACTION = re.compile(
+    r"^([-+]?)\s*(?:\\[dtc]?frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*([-+]?\d+)\s*\}|\\[dtc]?frac\s*(\d)\s*(\d)|(\d+)\s*/\s*(\d+))$"
+)
+_MIXED_LATEX = re.compile(r"^([-+]?)\s*(\d+)\s*\\[dtc]?frac\s*(?:\{(\d+)\}\{(\d+)\}|(\d)(\d))$")
+_TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}")
+# Words only: letters that stand at once behind a number, or one or two of them, are variables more often than units.
+_SHORT_UNITS = "cm|mm|km|ft|in|yd|mi|kg|mg|lb|oz|hr|ml|mL"
+_UNIT = rf"(?!(?:sin|cos|tan|log|sqrt|infty|mod|and|or)\b)(?:[A-Za-z]{{3,}}|{_SHORT_UNITS})"
+_UNITS = re.compile(
+    r"(?:\s*\\(?:text|mathrm|mbox|textbf)\s*\{[^{}]*\}"
+    rf"|(?:(?<=[\d)}}\]])|(?<=\\pi)) {_UNIT}(?: (?:{_UNIT}|of))*\.?)"
+    r"(?:\s*\^\s*\{?\s*\d\s*\}?)?$"
+)
+_ONE_LETTER_UNIT = re.compile(r"^([-+]?[\d.,]+) [a-zA-Z](?:\^\{?\d\}?)?$")
+_CURRENCY = re.compile(r"\\?[$€£¥₹]")
+_WORDS = re.compile(r"^[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’.\- ]*$")
+
+_DEGREES = re.compile(r"\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)\s*$|\s+degrees?$|\\text\{\s*degrees?\s*\}$")
+_CHAIN = re.compile(r"[<>]=?|=|\\(?:leqslant|geqslant|leq?|geq?|lt|gt|neq?)(?![a-zA-Z])")
+_FLIPPED = {">": "<", r"\gt": "<", ">=": r"\le", r"\ge": r"\le", r"\geq": r"\le", r"\geqslant": r"\le"}
+
+_OPEN = {"(": ")", "[": "]", r"\{": r"\}", r"\langle": r"\rangle"}
+_TOKEN = re.compile(r"\\(?:langle|rangle|[{}]|begin|end)|\\.|[()\[\]{},;]", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Several values in one answer: bare (no brackets), a set, or something ordered in brackets."""
+
+    opening: str
+    parts: tuple[str, ...]
+    closing: str
+
+
+def clean(text: str) -> str:
+    """One spelling for an answer: no delimiters, sizes, thousands separators or typographic signs."""
+    # Single blanks from here on: the patterns below allow optional ones, and would try every split of a long run.
+    text = _single_spaced(text.translate(_SIGNS))
+    for _ in range(4):
+        before = text
+        text = text.strip().rstrip(".,;").rstrip()
+        if text.endswith("\\") and not text.endswith("\\\\"):
+            text = text[:-1].rstrip()
+        for opening, closing in _WRAPPERS:
+            inner = text[len(opening) : -len(closing)]
+            wrapped = text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing)
+            if wrapped and opening not in inner and closing not in inner:
+                text = inner.strip()
+        if text == before:
+            break
+    text = _GROUPS.sub("", text)
+    text = _single_spaced(_SPACES.sub(" ", _SIZES.sub("", text)))
+    text = _AND.sub(", ", text)
+    text = _UPRIGHT.sub(lambda match: match.group(1) or match.group(2), text)
+    text = _TRIGONOMETRIC.sub(r"\\\1\\left(\\frac{\2\\pi}{180}\\right)", text)
+    text = _QUALIFIED.sub("", text).replace(r"\varnothing", r"\emptyset")
+    text = r"\emptyset" if text.replace(" ", "") in {r"\{\}", r"\text{\emptyset}"} else text
+    text = _BOLD.sub(r"\\text", text) if "\\text" in text or "\\math" in text or "\\b" in text else text
+    text = _REPEATING.sub(_repeating, text)
+    text = _SCIENTIFIC.sub(r"\1\\times10^{\2}", text)
+    text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
+    return ascending(_single_spaced(text))
+
+
+def percent(text: str) -> str | None:
+    """What stands before a percent sign that ends a text, or None where none does."""
+    found = _PERCENT.search(text)
+    return text[: found.start()].strip() or None if found else None
+
+
+def based(text: str) -> tuple[str, str] | None:
+    """Digits and base of a numeral such as ``204_5`` or ``1A_{16}``, or None."""
+    found = _BASE.match(text.replace(" ", ""))
+    if not found or not any(digit.isdigit() for digit in found.group(1)) or not found.group(2):
+        return None
+    return found.group(1).upper().lstrip("0") or "0", found.group(2)
+
+
+def number(text: str) -> Fraction | None:
+    """The exact value of a plain integer, decimal, fraction or mixed number, or None for anything else."""
+    text = text.strip()
+    if len(text) > MAX_DIGITS:
+        return None
+    if _THOUSANDS.match(text):
+        text = text.replace(",", "")
+    if _DECIMAL.match(text):
+        return Fraction(text)
+    if found := _FRACTION.match(text):
+        sign, *pairs = found.groups()
+        top, bottom = (int(part) for part in pairs if part is not None)
+        return (-1 if sign == "-" else 1) * Fraction(top, bottom) if bottom else None
+    if found := _MIXED_LATEX.match(text):
+        sign, *parts = found.groups()
+        whole, top, bottom = (int(part) for part in parts if part is not None)
+        return (-1 if sign == "-" else 1) * (whole + Fraction(top, bottom)) if bottom else None
+    return None
+
+
+def without_unit(text: str) -> str:
+    r"""A value without currency signs and without the unit behind it: ``\\text{}``, or words after a blank.
+
+    A text that is nothing but words stays as it is.
+    """
+    bare = _CURRENCY.sub("", text).strip()
+    for _ in range(3):
+        shorter = _UNITS.sub("", bare).strip()
+        if not shorter or shorter == bare or shorter[-1] in "+-*/^_=<>,{(":
+            break
+        bare = shorter
+    return bare
+
+
+def without_letter(text: str) -> str:
+    """A number without one letter after a blank, which where a number is expected is its unit: ``5 m``."""
+    found = _ONE_LETTER_UNIT.match(text)
+    return found.group(1) if found else text
+
+
+def degrees(text: str) -> str | None:
+    """What stands before a degree sign that ends a text, or None where none does."""
+    found = _DEGREES.search(text)
+    return text[: found.start()].strip() or None if found else None
+
+
+def untexted(text: str) -> str:
+    r"""A text without the wrappers of ``\text{}`` and without blanks, in lower case where it is words."""
+    plain = _TEXT.sub(lambda match: match.group(1), text)
+    plain = plain.casefold() if _WORDS.match(plain.strip()) and len(plain.strip()) > 2 else plain
+    return "".join(plain.split())
+
+
+def ascending(text: str) -> str:
+    r"""A chain of inequalities written from large to small, the other way round: ``5 > x > 3`` is ``3 < x < 5``."""
+    signs = _CHAIN.findall(text)
+    if len(signs) < 2 or any(sign not in _FLIPPED for sign in signs) or "," in text:
+        return text
+    terms = [term.strip() for term in _CHAIN.split(text)]
+    turned = [terms[-1]]
+    for term, sign in zip(terms[-2::-1], signs[::-1], strict=True):
+        turned += [_FLIPPED[sign], term]
+    return " ".join(turned)
+
+
+def words(text: str) -> str | None:
+    r"""A text that is words and no mathematics, in lower case without ``\text{}``; None for anything else.
+
+    One or two letters are a variable or a choice and not words, and so is a run of letters outside ``\text{}`` without
+    a blank, which is a product of variables as often as a word.
+    """
+    plain = _TEXT.sub(lambda match: match.group(1), text).replace("{", "").replace("}", "").strip()
+    plain = " ".join(plain.split())
+    if not _WORDS.match(plain) or len(plain) < 3:
+        return None
+    if plain == text.strip() and " " not in plain:
+        return None
+    if not any(len(word) > 2 for word in re.split(r"[ .\-]", plain)):
+        return None
+    return plain.rstrip(".").casefold()
+
+
+def listing(text: str) -> Listing | None:
+    """The parts of a text that is a list at its top level, or of what its outer brackets hold; None for one value.
+
+    Brackets may differ, as those of half-open intervals do.
+    """
+    text = text.strip()
+    opening = next((mark for mark in _OPEN if text.startswith(mark)), "")
+    if opening:
+        depth = 0
+        for token in _TOKEN.finditer(text):
+            depth += _step(token.group())
+            if depth == 0:
+                if token.end() == len(text):
+                    parts = _split(text[len(opening) : token.start()])
+                    return Listing(opening, parts, token.group()) if parts else None
+                break
+    parts = _split(text)
+    return Listing("", parts, "") if parts and len(parts) > 1 else None
+
+
+def _single_spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _split(text: str) -> tuple[str, ...]:
+    """The parts between top-level commas and semicolons; none where brackets do not match or a part is empty."""
+    depth, start, parts = 0, 0, []
+    for token in _TOKEN.finditer(text):
+        if token.group() in ",;":
+            if depth == 0:
+                parts.append(text[start : token.start()].strip())
+                start = token.end()
+        else:
+            depth += _step(token.group())
+            if depth < 0:
+                return ()
+    parts.append(text[start:].strip())
+    return tuple(parts) if depth == 0 and all(parts) else ()
+
+
+def _step(token: str) -> int:
+    if token in {"(", "[", "{", r"\{", r"\langle", r"\begin"}:
+        return 1
+    return -1 if token in {")", "]", "}", r"\}", r"\rangle", r"\end"} else 0
+
+
+def _repeating(match: re.Match[str]) -> str:
+    whole, fixed, cycle = match.groups()
+    if len(fixed) + len(cycle) > 50:
+        return match.group()
+    shift, nines = 10 ** len(fixed), 10 ** len(cycle) - 1
+    value = Fraction(int(whole or "0")) + Fraction(int(fixed or "0"), shift) + Fraction(int(cycle), shift * nines)
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"

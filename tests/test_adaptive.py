@@ -1,0 +1,192 @@
+"""Adaptive profiling: what is drawn follows from the verdicts alone, however often the run was broken off."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from builders import drawn, problem, rehearsal
+
+from curate.allocation import Adaptive, Fixed, Track
+from curate.errors import Stopped
+from curate.ledger import Ledger
+from curate.planning import plan
+from curate.profiling import profile
+from curate.recipe import BandSection, BudgetSection
+from curate.recorder import Recorder
+from curate.records import Case, Completion, Judgement, ModelIdentity, Prompt, Request, VerdictKind
+from curate.scheduler import Scheduler, Tally
+
+
+def spread(problems: int, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Pass rates of the usual shape: many at both ends, the rest anywhere."""
+    rng = random.Random(seed)
+    rates = [rng.choice([0.0, 0.0, 0.01, 1.0, rng.random(), rng.random()]) for _ in range(problems)]
+    return {f"p{number}": {"pass_rate": rate} for number, rate in enumerate(rates)}
+
+
+def test_clear_problems_stop_early_and_doubtful_ones_go_on_in_steps(tmp_path: Path) -> None:
+    rates = {**spread(200), "p0": {"pass_rate": 0.0}, "p1": {"pass_rate": 0.5}, "p2": {"pass_rate": 1.0}}
+    summary = profile(rehearsal(tmp_path, 200, script={"problems": rates}), into=tmp_path / "out")
+    found = {row["problem_id"]: row for row in Ledger(tmp_path / "out").estimates().iter_rows(named=True)}
+    counts = {row["n"] for row in found.values()}
+    assert min(counts) == 8
+    assert max(counts) <= 128
+    assert all(n % 4 == 0 for n in counts)
+    assert found["p0"]["n"] + found["p2"]["n"] < 30
+    assert summary.rollouts < 200 * 40
+    assert summary.outcomes.get("undecided", 0) < 20
+    held = Ledger(tmp_path / "out").held()
+    assert all(indices == list(range(len(indices))) for indices in held.values())
+
+
+def test_short_passing_rollouts_that_come_first_change_nothing(tmp_path: Path) -> None:
+    profiles = []
+    for name, pace in (("even", {}), ("biased", {"seconds": 0.02, "pass_seconds": 0.002})):
+        script = {"capacity": 64, "default": {"tokens": 20, **pace}, "problems": spread(150)}
+        profile(rehearsal(tmp_path / name, 150, script=script), into=tmp_path / name / "out")
+        profiles.append(Ledger(tmp_path / name / "out"))
+    assert drawn(profiles[0].path) == drawn(profiles[1].path)
+    assert profiles[0].estimates().equals(profiles[1].estimates())
+
+
+@pytest.mark.parametrize("fault", ["error", "short"])
+def test_failed_requests_change_nothing(tmp_path: Path, fault: str) -> None:
+    script: dict[str, Any] = {"problems": spread(100)}
+    profile(rehearsal(tmp_path / "well", 100, script=script), into=tmp_path / "whole")
+    script["faults"] = [{"kind": fault, "share": 0.33, "times": 2}]
+    profile(rehearsal(tmp_path / "ill", 100, script=script), into=tmp_path / "out")
+    assert Ledger(tmp_path / "out").failed_requests().height > 0
+    assert drawn(tmp_path / "out") == drawn(tmp_path / "whole")
+
+
+def test_a_run_that_is_killed_twenty_times_ends_like_an_unbroken_one(tmp_path: Path) -> None:
+    script = {"capacity": 24, "default": {"seconds": 0.03}, "problems": spread(150)}
+    recipe = rehearsal(tmp_path, 150, script=script)
+    moments = random.Random(7)
+    command = [sys.executable, "-m", "curate.cli.main", "profile", str(recipe), "--into", str(tmp_path / "out")]
+    for _ in range(20):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=moments.uniform(0.8, 2.2))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    profile(recipe, into=tmp_path / "out")
+    profile(recipe, into=tmp_path / "whole")
+    assert drawn(tmp_path / "out") == drawn(tmp_path / "whole")
+    assert Ledger(tmp_path / "out").estimates().equals(Ledger(tmp_path / "whole").estimates())
+
+
+def test_a_budget_is_kept_to_and_what_it_leaves_is_undecided(tmp_path: Path) -> None:
+    script = {"problems": spread(100)}
+    recipe = rehearsal(tmp_path, 100, script=script, budget={"max_rollouts": 1000})
+    with pytest.raises(Stopped, match="budget"):
+        profile(recipe, into=tmp_path / "out")
+    estimates = Ledger(tmp_path / "out").estimates()
+    assert estimates["n"].sum() == 1000
+    assert estimates["n"].min() == 8
+    undecided = estimates.filter(pl.col("outcome") == "undecided")
+    assert undecided.height > 0
+    assert undecided["reasons"].to_list() == [["undecided"]] * undecided.height
+    profile(rehearsal(tmp_path, 100, script=script), into=tmp_path / "out")
+    profile(rehearsal(tmp_path, 100, script=script), into=tmp_path / "whole")
+    assert drawn(tmp_path / "out") == drawn(tmp_path / "whole")
+
+
+def test_tokens_are_a_budget_too(tmp_path: Path) -> None:
+    recipe = rehearsal(tmp_path, 100, script={"capacity": 16, "problems": spread(100)}, budget={"max_tokens": 20_000})
+    with pytest.raises(Stopped, match="budget"):
+        profile(recipe, into=tmp_path / "out")
+    tokens = Ledger(tmp_path / "out").rollouts(["completion_tokens"])["completion_tokens"].sum()
+    assert 20_000 <= tokens < 22_000, "what was in flight when it was spent is kept, and no more"
+
+
+def test_a_profile_that_holds_more_than_the_rule_asks_for_draws_nothing(tmp_path: Path) -> None:
+    recipe = rehearsal(tmp_path, 60, script={"problems": spread(60)})
+    profile(recipe, into=tmp_path / "out", fixed_n=128)
+    before = drawn(tmp_path / "out")
+    profile(recipe, into=tmp_path / "out")
+    assert drawn(tmp_path / "out") == before
+
+
+def test_plan_predicts_from_a_similar_profile_and_says_when_it_guesses(tmp_path: Path) -> None:
+    recipe = rehearsal(tmp_path / "a", 300, script={"problems": spread(300)})
+    summary = profile(recipe, into=tmp_path / "a" / "out")
+    other = rehearsal(tmp_path / "b", 300, script={"problems": spread(300, seed=1)})
+    guess = plan(other, into=tmp_path / "b" / "out")
+    assert guess.guess
+    assert "guess" in guess.rests_on
+    assert guess.tokens is None
+    told = plan(other, into=tmp_path / "b" / "out", like=[tmp_path / "a" / "out"])
+    assert not told.guess
+    actual = profile(other, into=tmp_path / "b" / "out")
+    assert told.rollouts == pytest.approx(actual.rollouts, rel=0.25)
+    assert told.tokens == pytest.approx(20 * actual.rollouts, rel=0.3)
+    assert summary.problems == 300
+
+
+# -- the scheduler behind its own seam --------------------------------------------------------------------------------
+
+
+class Watched:
+    """An engine that notes how much it has to do, and takes a while for each request."""
+
+    name = "watched"
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.in_flight = 0
+        self.history: list[int] = []
+        self.waits = random.Random(3)
+
+    def identity(self) -> ModelIdentity:
+        return ModelIdentity("m", "unknown", "none")
+
+    def render(self, prompt: Prompt) -> str:
+        return prompt.text
+
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def generate(self, request: Request) -> list[Completion]:
+        self.in_flight += request.n
+        self.history.append(self.in_flight)
+        await asyncio.sleep(self.waits.uniform(0.001, 0.01))
+        self.in_flight -= request.n
+        right = int(request.problem_id) % 3
+        return [
+            Completion("right" if right == 2 or (right and offset % 2) else "wrong", "stop", 1, 9)
+            for offset in range(request.n)
+        ]
+
+
+class Verbatim:
+    """A judge that passes ``right``."""
+
+    async def judge(self, cases: Sequence[Case]) -> list[Judgement]:
+        kinds = [VerdictKind.PASS if case.completion == "right" else VerdictKind.FAIL for case in cases]
+        return [Judgement(kind, None, None, "", 0.0) for kind in kinds]
+
+
+@pytest.mark.parametrize("allocation", [Fixed(24), Adaptive(BandSection(), BudgetSection())])
+def test_the_engine_stays_at_its_capacity_until_the_queue_is_dry(tmp_path: Path, allocation: Fixed | Adaptive) -> None:
+    engine, tally = Watched(64), Tally()
+    recorder = Recorder(Ledger(tmp_path), "0")
+    tracks = [Track(problem(str(number)), Prompt(text="?"), pilot=8) for number in range(400)]
+    scheduler = Scheduler(engine, Verbatim(), recorder, allocation, tally, seed=0, timeout=60.0)
+    asyncio.run(scheduler.run(tracks))
+    assert tally.finished == tally.problems == 400
+    middle = engine.history[20 : len(engine.history) * 3 // 4]
+    assert min(middle) >= 64 - 8
+    assert max(engine.history) < 64 + 32
