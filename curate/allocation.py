@@ -3,10 +3,13 @@
 Owns the two rules, fixed and adaptive. Must not draw, and must not look at a clock: what a problem gets follows from
 the verdicts alone, whatever order they arrive in, so that a run which was broken off ends like one that was not.
 
-The adaptive rule goes in rounds that overlap. Every problem gets its pilot. The prior is learned from the pilots of the
-scouts, half of the problems, which are drawn first; the others' pilots keep the engine full meanwhile. The prior gives
-the Bayes-optimal stopping table, and each problem goes on under it alone, step by step, until the table stops it. When
-all have stopped, the prior is learned again from everything, and those that its table would not have stopped go on.
+The adaptive rule goes in stages. Every problem gets its pilot; the prior is learned from it and gives the
+Bayes-optimal stopping table, under which each problem goes on alone, step by step, until the table stops it or the
+stage ends. The prior is learned anew at each stage, from the first rollouts of the scouts, four problems in five; a
+stage's table waits for all scouts to come so far, and the others' rollouts keep the engine full meanwhile. The last
+stage's table holds to the end, and its prior is the one that the problems are estimated with: a problem stops just past
+the confidence asked for, and under a prior that moved on many would lie just short of it.
+
 A problem is always judged by its first rollouts up to where its rule has come, never by whichever have arrived: short
 rollouts finish first and pass more often.
 """
@@ -14,6 +17,7 @@ rollouts finish first and pass more often.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -24,16 +28,17 @@ import numpy as np
 from curate.recipe import BandSection, BudgetSection
 from curate.records import Problem, Prompt, VerdictKind
 from curate.statistics import prior as priors
+from curate.statistics.prior import Prior
 from curate.statistics.stopping import StoppingTable, stopping_table
 
-ROUNDS = 8
-"""Most times that the prior is learned again at the end. Each reopens fewer problems than the one before."""
+STAGES = (1.0, 1.5, 2.0, 3.0, 4.0)
+"""Where the prior is learned anew, in pilots. Early stages are close: the first table knows least."""
 
-FEWEST_SCOUTS = 50
-"""Below so many problems there is no prior to learn."""
+SCOUTS = 0.8
+"""Share of the problems whose rollouts teach the prior; the rest is there to keep the engine full."""
 
 MOST_SCOUTS = 20_000
-"""More pilots teach the prior nothing that matters."""
+"""More problems teach the prior nothing that matters."""
 
 COSTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Relative costs that tables are made for; a problem takes the nearest by ratio."""
@@ -66,6 +71,8 @@ class Track:
     """How many first rollouts are its pilot."""
     pilot_tokens: int = 0
     """Completion tokens of those of them that are held."""
+    stage: int = 0
+    """Whose table it goes by."""
     position: int = 0
     """How many of its first rollouts its rule has looked at."""
     n: int = 0
@@ -114,6 +121,9 @@ class Allocation(Protocol):
     def priority(self, track: Track, /) -> float:
         """What goes first: higher before lower; equal ones in the order they came."""
 
+    prior: Prior | None
+    """What was learned of the spread of pass rates; None where nothing was."""
+
     def forecast(self) -> int:
         """Rollouts that all problems are expected to hold in the end, as far as is known now."""
 
@@ -133,6 +143,7 @@ class Fixed:
     """
 
     def __init__(self, rollouts: int) -> None:
+        self.prior: Prior | None = None
         self._rollouts = rollouts
         self._problems = 0
 
@@ -173,99 +184,98 @@ class Adaptive:
         self._budget = budget
         self._limited = budget.max_rollouts is not None or budget.max_tokens is not None
         self._pilot = min(budget.pilot, budget.cap)
+        self._ends = [round(self._pilot * stage) for stage in STAGES[1:]] + [budget.cap]
+        """Position at which each stage ends."""
         self._grid = priors.make_grid(edges=(band.low, band.high))
         self._tracks: Sequence[Track] = ()
-        self._teachers: Sequence[Track] = ()
-        """The scouts."""
-        self._scouts: set[Track] = set()
-        """Those of them whose pilots the first table still waits for."""
+        self._scouts: Sequence[Track] = ()
+        self._behind: set[Track] = set()
+        """Scouts that have not come to the next table's stage."""
         self._waiting: list[Track] = []
-        """Those with a pilot, while there is no table."""
-        self._table: StoppingTable | None = None
+        """All that have, and wait for that table."""
+        self._tables: list[StoppingTable] = []
         self._ranks: np.ndarray | None = None
-        self._buckets = np.sqrt(np.array(COSTS[1:]) * np.array(COSTS[:-1]))
+        self._between = np.sqrt(np.array(COSTS[1:]) * np.array(COSTS[:-1]))
         self._mean_tokens = 0.0
-        self._rounds = 0
         self._forecast = 0
-        self.prior = priors.jeffreys(self._grid)
-        """As last learned."""
+        self.prior: Prior | None = None
+        """As last learned; None before the first table."""
 
     def begin(self, tracks: Sequence[Track]) -> Sequence[Track]:
         """Scouts first, chosen by a hash of their ids: the order of a source is often that of difficulty."""
+        shuffled = sorted(tracks, key=lambda track: _shuffle(track.problem.problem_id))
         self._tracks = tracks
         self._forecast = self._pilot * len(tracks)
-        shuffled = sorted(tracks, key=lambda track: _shuffle(track.problem.problem_id))
-        size = min(max(FEWEST_SCOUTS, len(tracks) // 2), MOST_SCOUTS)
-        self._teachers = shuffled[:size]
-        self._scouts = set(self._teachers)
+        size = min(math.ceil(SCOUTS * len(tracks)), MOST_SCOUTS)
+        self._scouts = shuffled[:size]
+        self._behind = set(self._scouts)
         return shuffled
 
     def target(self, track: Track, /) -> int:
-        """The pilot, then step by step under the table."""
+        """The pilot, then step by step under the table of its stage."""
         if track.failed:
-            self._scouts.discard(track)
+            self._behind.discard(track)
             return 0
         while True:
             size = self._size(track)
+            if not size and track.stage + 1 < len(self._ends) and track.stage < len(self._tables):
+                track.stage += 1
+                continue
             if not size:
                 break
             until = track.position + size
             if track.missing(until):
                 return until
             track.advance(until)
-        if self._table is None:
+        if track.stage == len(self._tables):
             self._waiting.append(track)
-            self._scouts.discard(track)
+            self._behind.discard(track)
         return track.position
 
     def priority(self, track: Track, /) -> float:
-        """Pilots first, scouts' before others'; then the largest gain, or without a budget the longest way to go."""
+        """Pilots before steps; then the largest gain, or without a budget the scouts and the longest way first."""
         if track.position < self._pilot or self._ranks is None:
-            return float("inf")
-        return float(self._ranks[self._bucket(track), track.n, track.k])
+            return math.inf
+        rank = float(self._ranks[self._bucket(track), track.n, track.k])
+        return rank if self._limited else rank + 1e6 * (track.stage + 1 < len(self._ends))
 
     def forecast(self) -> int:
         """The pilots, until there is a table; then what the table expected when it was made."""
         return self._forecast
 
     def released(self, dry: bool, /) -> Sequence[Track]:
-        """Everyone who waited for the first table; at the end, those whom a better prior would not have stopped."""
-        if self._table is None:
-            if self._scouts and not dry:
-                return ()
-            self._learn([track for track in self._teachers if track.position])
-            waiting, self._waiting = self._waiting, []
-            return waiting
-        if not dry or self._rounds >= ROUNDS:
+        """Everyone who waited for a table that can now be made."""
+        if len(self._tables) == len(self._ends) or not self._waiting or (self._behind and not dry):
             return ()
-        self._rounds += 1
-        self._learn(self._tracks)
-        return [track for track in self._tracks if not track.failed and self._size(track)]
+        self._learn()
+        self._behind = {track for track in self._scouts if not track.failed}
+        waiting, self._waiting = self._waiting, []
+        return waiting
 
     def _size(self, track: Track) -> int:
-        """How many more rollouts the rule wants to look at; 0 to stop."""
+        """How many more rollouts the rule wants to look at within its stage; 0 for none."""
         if track.position < self._pilot:
             return self._pilot - track.position
-        if self._table is None or track.position >= self._budget.cap:
+        if track.stage >= len(self._tables) or track.position >= self._ends[track.stage]:
             return 0
-        going_on = self._table.continues[self._bucket(track), track.n, track.k]
+        going_on = self._tables[track.stage].continues[self._bucket(track), track.n, track.k]
         return min(self._budget.step, self._budget.cap - track.position) if going_on else 0
 
     def _bucket(self, track: Track) -> int:
         if not self._mean_tokens or not track.pilot_tokens:
             return COSTS.index(1.0)
-        return int(np.searchsorted(self._buckets, track.pilot_tokens / self._pilot / self._mean_tokens))
+        return int(np.searchsorted(self._between, track.pilot_tokens / self._pilot / self._mean_tokens))
 
-    def _learn(self, tracks: Sequence[Track]) -> None:
-        """Fit the prior to what the rule has looked at, and make the table anew."""
-        if not self._mean_tokens:
-            held = [track.pilot_tokens for track in tracks if track.pilot_tokens]
-            self._mean_tokens = sum(held) / len(held) / self._pilot if held else 0.0
-        n = np.array([track.n for track in tracks], dtype=np.int64)
-        k = np.array([track.k for track in tracks], dtype=np.int64)
+    def _learn(self) -> None:
+        """Fit the prior to what the rule has looked at of the scouts, and make the next table."""
+        taught = [track for track in self._scouts if track.n]
+        if not self._mean_tokens and taught:
+            self._mean_tokens = sum(track.pilot_tokens for track in taught) / len(taught) / self._pilot
+        n = np.array([track.n for track in taught], dtype=np.int64)
+        k = np.array([track.k for track in taught], dtype=np.int64)
         self.prior = priors.fit_prior(n, k, self._grid)
         budget, band = self._budget, self._band
-        self._table = table = stopping_table(
+        table = stopping_table(
             self.prior,
             band.low,
             band.high,
@@ -276,17 +286,16 @@ class Adaptive:
             price=budget.price,
             costs=COSTS,
         )
+        self._tables.append(table)
         if self._limited:
-            size = budget.cap + 1
-            counts, passes = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
-            self._ranks = np.stack([table.gain(counts, passes, cost) for cost in COSTS])
+            n, k = np.indices((budget.cap + 1, budget.cap + 1))
+            self._ranks = np.stack([table.gain(n, k, cost) for cost in COSTS])
         else:
             self._ranks = table.rollouts_later
-        # A problem that has no pilot yet expects what the mean problem does.
-        expected = [
-            track.position + table.rollouts_later[self._bucket(track), track.n, track.k] for track in self._tracks
-        ]
-        self._forecast = round(sum(expected))
+        later = table.rollouts_later
+        self._forecast = round(
+            sum(track.position + later[self._bucket(track), track.n, track.k] for track in self._tracks)
+        )
 
 
 def _shuffle(problem_id: str) -> bytes:

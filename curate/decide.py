@@ -13,6 +13,7 @@ from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.records import NextStep, Outcome, Reason, VerdictKind
 from curate.statistics import confidence, posterior, prior
+from curate.statistics.prior import Grid, Prior
 
 COUNTS = pl.Schema(
     [
@@ -102,12 +103,30 @@ def _missing(ledger: Ledger, rollouts: pl.DataFrame) -> pl.DataFrame:
     return never_came.group_by("problem_id").agg(n_missing=pl.len().cast(pl.Int64))
 
 
-def estimate(counts: pl.DataFrame, band: BandSection) -> pl.DataFrame:
+def learn(counts: pl.DataFrame, band: BandSection) -> Prior:
+    """Learn from all counts how pass rates are spread; Jeffreys where they are too few."""
+    return prior.fit_prior(counts["n"].to_numpy(), counts["k"].to_numpy(), prior.make_grid(edges=(band.low, band.high)))
+
+
+def to_frame(belief: Prior) -> pl.DataFrame:
+    """A prior as the ledger keeps it."""
+    columns = {"theta": belief.grid.boundaries[:-1], "weight": belief.weights}
+    return pl.DataFrame(columns).with_columns(problems=pl.lit(belief.problems, pl.Int64))
+
+
+def from_frame(frame: pl.DataFrame) -> Prior:
+    """The prior that the ledger kept."""
+    boundaries = np.append(frame["theta"].to_numpy(), np.pi / 2)
+    return Prior(Grid(boundaries), frame["weight"].to_numpy(), int(frame["problems"][0]))
+
+
+def estimate(counts: pl.DataFrame, band: BandSection, belief: Prior) -> pl.DataFrame:
     """Estimate and decide every problem.
 
     Args:
         counts: A frame with at least the columns of ``COUNTS``; an older frame of estimates will do.
         band: The band and the confidence asked for.
+        belief: How pass rates are spread over the problems.
 
     Returns:
         One row for each problem, in the order given: the columns of ``COUNTS`` but the pilot's, the estimates, then
@@ -115,7 +134,6 @@ def estimate(counts: pl.DataFrame, band: BandSection) -> pl.DataFrame:
         Without rollouts the estimates are the prior's.
     """
     n, k = counts["n"].to_numpy(), counts["k"].to_numpy()
-    belief = prior.jeffreys(prior.make_grid(edges=(band.low, band.high)))
     found = posterior.estimate(belief, n, k, band.low, band.high)
     low, high = confidence.confidence_sequence(n, k)
     pilot = (pl.col("k_pilot") / pl.col("n_pilot")).fill_nan(None)

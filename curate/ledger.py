@@ -59,6 +59,8 @@ ERRORS = pl.Schema(
         "created": pl.Float64,
     }
 )
+PRIOR = pl.Schema([("theta", pl.Float64), ("weight", pl.Float64), ("problems", pl.Int64)])
+"""The lower end of each cell in theta, its mass, and how many problems taught it."""
 PROBLEMS = pl.Schema(
     [
         ("problem_id", pl.String),
@@ -158,6 +160,14 @@ class Ledger:
     def write_estimates(self, frame: pl.DataFrame) -> None:
         """Replace the estimates, whole or not at all."""
         durable.write(self.path / "estimates.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
+
+    def prior(self) -> pl.DataFrame:
+        """The prior that the estimates were made with, cell by cell."""
+        return self._read_one("prior.parquet", PRIOR)
+
+    def write_prior(self, frame: pl.DataFrame) -> None:
+        """Replace the prior, whole or not at all."""
+        durable.write(self.path / "prior.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
 
     # -- the append-only files ------------------------------------------------------------------------------------
 

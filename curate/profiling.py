@@ -83,6 +83,8 @@ def profile(
                 completion_tokens=tally.completion_tokens,
                 failed_requests=tally.failed_requests,
             ),
+            # A shard knows its own problems only: the whole is estimated from the whole.
+            allocation.prior if shard is None else None,
         )
 
     with run.ledger.writing(shard):

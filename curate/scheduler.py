@@ -253,6 +253,8 @@ class Scheduler:
             self._judging.discard(task)
         if len(completions) < n:
             missing = RequestError(f"the engine returned {len(completions)} of {n} completions")
+            # An engine that returns some is getting on with it: the rest is asked for as if for the first time.
+            attempt = 0 if completions else attempt
             self._fail(track, first + len(completions), n - len(completions), attempt, missing)
             return
         self._complete(track)

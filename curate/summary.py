@@ -18,6 +18,7 @@ import polars as pl
 from curate import decide
 from curate.ledger import Ledger
 from curate.recipe import BandSection
+from curate.statistics.prior import Prior
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,13 @@ def versions() -> dict[str, str]:
     }
 
 
-def sum_up(ledger: Ledger, session: Session) -> Summary:
+def sum_up(ledger: Ledger, session: Session, belief: Prior | None = None) -> Summary:
     """Estimate every problem anew, and bring counts and cost in the manifest up to date.
+
+    Args:
+        ledger: The profile.
+        session: What the run that ends now added.
+        belief: The prior that the run went by; None learns it from all counts.
 
     The caller holds the profile for writing. Shards that end together sum up one after the other, each over all
     rollouts on disk, so that the last one to end leaves the whole.
@@ -85,7 +91,9 @@ def sum_up(ledger: Ledger, session: Session) -> Summary:
         manifest = ledger.manifest()
         band = BandSection.model_validate(manifest["band"])
         counts = decide.count(ledger, manifest["verifier_fingerprint"], manifest["pilot"])
-        estimates = decide.estimate(counts, band)
+        prior = decide.learn(counts, band) if belief is None else belief
+        estimates = decide.estimate(counts, band, prior)
+        ledger.write_prior(decide.to_frame(prior))
         ledger.write_estimates(estimates)
         summary = summarise(estimates, manifest["name"], band, ledger.path)
         sessions = [*manifest.get("sessions", []), vars(session)]

@@ -87,11 +87,11 @@ def test_a_run_that_is_killed_twenty_times_ends_like_an_unbroken_one(tmp_path: P
 
 def test_a_budget_is_kept_to_and_what_it_leaves_is_undecided(tmp_path: Path) -> None:
     script = {"problems": spread(100)}
-    recipe = rehearsal(tmp_path, 100, script=script, budget={"max_rollouts": 1000})
+    recipe = rehearsal(tmp_path, 100, script=script, budget={"max_rollouts": 900})
     with pytest.raises(Stopped, match="budget"):
         profile(recipe, into=tmp_path / "out")
     estimates = Ledger(tmp_path / "out").estimates()
-    assert estimates["n"].sum() == 1000
+    assert estimates["n"].sum() == 900
     assert estimates["n"].min() == 8
     undecided = estimates.filter(pl.col("outcome") == "undecided")
     assert undecided.height > 0
@@ -102,11 +102,11 @@ def test_a_budget_is_kept_to_and_what_it_leaves_is_undecided(tmp_path: Path) -> 
 
 
 def test_tokens_are_a_budget_too(tmp_path: Path) -> None:
-    recipe = rehearsal(tmp_path, 100, script={"capacity": 16, "problems": spread(100)}, budget={"max_tokens": 20_000})
+    recipe = rehearsal(tmp_path, 100, script={"capacity": 16, "problems": spread(100)}, budget={"max_tokens": 17_000})
     with pytest.raises(Stopped, match="budget"):
         profile(recipe, into=tmp_path / "out")
     tokens = Ledger(tmp_path / "out").rollouts(["completion_tokens"])["completion_tokens"].sum()
-    assert 20_000 <= tokens < 22_000, "what was in flight when it was spent is kept, and no more"
+    assert 17_000 <= tokens < 19_000, "what was in flight when it was spent is kept, and no more"
 
 
 def test_a_profile_that_holds_more_than_the_rule_asks_for_draws_nothing(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_profile_that_holds_more_than_the_rule_asks_for_draws_nothing(tmp_path
 def test_plan_predicts_from_a_similar_profile_and_says_when_it_guesses(tmp_path: Path) -> None:
     recipe = rehearsal(tmp_path / "a", 300, script={"problems": spread(300)})
     summary = profile(recipe, into=tmp_path / "a" / "out")
-    other = rehearsal(tmp_path / "b", 300, script={"problems": spread(300, seed=1)})
+    other = rehearsal(tmp_path / "b", 300, script={"problems": spread(300)}, sampling={"seed": 1})
     guess = plan(other, into=tmp_path / "b" / "out")
     assert guess.guess
     assert "guess" in guess.rests_on
@@ -181,12 +181,13 @@ class Verbatim:
 
 @pytest.mark.parametrize("allocation", [Fixed(24), Adaptive(BandSection(), BudgetSection())])
 def test_the_engine_stays_at_its_capacity_until_the_queue_is_dry(tmp_path: Path, allocation: Fixed | Adaptive) -> None:
-    engine, tally = Watched(64), Tally()
+    engine, tally = Watched(256), Tally()
     recorder = Recorder(Ledger(tmp_path), "0")
-    tracks = [Track(problem(str(number)), Prompt(text="?"), pilot=8) for number in range(400)]
+    tracks = [Track(problem(str(number)), Prompt(text="?"), pilot=8) for number in range(2000)]
     scheduler = Scheduler(engine, Verbatim(), recorder, allocation, tally, seed=0, timeout=60.0)
     asyncio.run(scheduler.run(tracks))
-    assert tally.finished == tally.problems == 400
-    middle = engine.history[20 : len(engine.history) * 3 // 4]
-    assert min(middle) >= 64 - 8
-    assert max(engine.history) < 64 + 32
+    assert tally.finished == tally.problems == 2000
+    # Several requests may end in one turn of the event loop, so a new one does not always find all others there.
+    middle = engine.history[40 : len(engine.history) * 9 // 10]
+    assert sum(middle) / len(middle) > 0.85 * 256
+    assert max(engine.history) < 256 + 32

@@ -16,12 +16,14 @@ from curate import decide
 from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.records import FailedRequest, Reason, VerdictKind
+from curate.statistics.prior import jeffreys, make_grid
 
 BAND = BandSection()
+JEFFREYS = jeffreys(make_grid(edges=(BAND.low, BAND.high)))
 
 
 def decided(**row: Any) -> tuple[str, list[str], str | None]:
-    found = decide.estimate(counts(row), BAND).row(0, named=True)
+    found = decide.estimate(counts(row), BAND, JEFFREYS).row(0, named=True)
     return found["outcome"], found["reasons"], found["next_step"]
 
 
@@ -67,7 +69,7 @@ def test_outcome_reasons_and_next_step(row: dict[str, Any], outcome: str, reason
 def test_kept_and_excluded_make_up_the_whole(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         row["n"] = row["k"] + row.pop("fails")
-    found = decide.estimate(counts(*rows), BAND)
+    found = decide.estimate(counts(*rows), BAND, JEFFREYS)
     kept, excluded = found.filter(decide.kept()), found.filter(~decide.kept())
     assert kept.height + excluded.height == len(rows)
     assert (excluded["reasons"].list.len() > 0).all(), "nothing is left out without a reason"
@@ -81,7 +83,7 @@ def test_kept_and_excluded_make_up_the_whole(rows: list[dict[str, Any]]) -> None
 
 
 def test_estimates_are_those_of_the_beta_posterior() -> None:
-    found = decide.estimate(counts({"n": 16, "k": 5}), BAND).row(0, named=True)
+    found = decide.estimate(counts({"n": 16, "k": 5}), BAND, JEFFREYS).row(0, named=True)
     beta = stats.beta(5.5, 11.5)
     assert found["pass_rate"] == pytest.approx(5.5 / 17, abs=1e-6)
     assert found["ci_low"] == pytest.approx(beta.ppf(0.025), abs=1e-4)
@@ -90,9 +92,9 @@ def test_estimates_are_those_of_the_beta_posterior() -> None:
 
 
 def test_another_band_decides_the_same_counts_anew() -> None:
-    frame = decide.estimate(counts({"n": 64, "k": 6}), BAND)
+    frame = decide.estimate(counts({"n": 64, "k": 6}), BAND, JEFFREYS)
     assert frame["outcome"].to_list() == ["too_hard"]
-    again = decide.estimate(frame, BandSection(low=0.02, high=0.98))
+    again = decide.estimate(frame, BandSection(low=0.02, high=0.98), JEFFREYS)
     assert again["outcome"].to_list() == ["in_band"]
     assert again.columns == frame.columns
 
@@ -118,12 +120,12 @@ def test_counting_a_ledger(tmp_path: Path) -> None:
 
 
 def test_pilot_rate_is_null_without_a_pilot() -> None:
-    found = decide.estimate(counts({"n": 20, "k": 9, "n_pilot": 8, "k_pilot": 2}, {}), BAND)
+    found = decide.estimate(counts({"n": 20, "k": 9, "n_pilot": 8, "k_pilot": 2}, {}), BAND, JEFFREYS)
     assert found["pass_rate_pilot"].to_list() == [0.25, None]
 
 
 def test_an_empty_profile_counts_to_nothing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.write_problems([problem("a")], [""])
-    found = decide.estimate(decide.count(ledger, FINGERPRINT, 8), BAND)
+    found = decide.estimate(decide.count(ledger, FINGERPRINT, 8), BAND, JEFFREYS)
     assert found.select("n", "k", pl.col("outcome")).rows() == [(0, 0, "undecided")]

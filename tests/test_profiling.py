@@ -198,9 +198,10 @@ def test_a_broken_problem_file_is_named_with_its_line(tmp_path: Path) -> None:
     assert raised.value.where.endswith("problems.jsonl:4")
 
 
-def test_without_a_stopping_rule_it_says_how_to_give_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--fixed"):
-        profile(rehearsal(tmp_path, 3), into=tmp_path / "out")
+@pytest.mark.parametrize("n", [0, -1, 2**20])
+def test_a_fixed_number_of_rollouts_that_makes_no_sense_is_refused(tmp_path: Path, n: int) -> None:
+    with pytest.raises(UsageError, match="--fixed: must lie between 1 and 1048575"):
+        profile(rehearsal(tmp_path, 3), into=tmp_path / "out", fixed_n=n)
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")

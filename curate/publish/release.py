@@ -75,7 +75,7 @@ def filter(
     ledger = Ledger(profile)
     manifest = ledger.manifest()
     asked = _band(BandSection.model_validate(manifest["band"]), band, confidence)
-    estimates = decide.estimate(ledger.estimates(), asked)
+    estimates = decide.estimate(ledger.estimates(), asked, decide.from_frame(ledger.prior()))
     summary = summarise(estimates, manifest["name"], asked, ledger.path)
     rows = (
         ledger.problems()

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from builders import profile
 from datasets import get_dataset_config_names, load_dataset
@@ -26,11 +27,17 @@ PASSES = {
 }
 
 
+def finish(ledger: Ledger, counts: pl.DataFrame) -> None:
+    prior = decide.learn(counts, BandSection())
+    ledger.write_prior(decide.to_frame(prior))
+    ledger.write_estimates(decide.estimate(counts, BandSection(), prior))
+
+
 @pytest.fixture
 def measured(tmp_path: Path) -> Ledger:
     ledger = profile(tmp_path / "profile", PASSES, {"again": Reason.DUPLICATE})
     counts = decide.count(ledger, ledger.manifest()["verifier_fingerprint"], 8)
-    ledger.write_estimates(decide.estimate(counts, BandSection()))
+    finish(ledger, counts)
     return ledger
 
 
@@ -87,7 +94,7 @@ def test_another_band_samples_nothing_and_replaces_the_older_release(measured: L
 def test_a_config_without_rows_is_not_written(measured: Ledger, tmp_path: Path) -> None:
     everything = profile(tmp_path / "all", {"a": [True, False] * 32})
     counts = decide.count(everything, everything.manifest()["verifier_fingerprint"], 8)
-    everything.write_estimates(decide.estimate(counts, BandSection()))
+    finish(everything, counts)
     release = filter(everything.path, to=tmp_path / "out")
     assert release.rows == {"default": 1, "control": 1}
     assert get_dataset_config_names(str(tmp_path / "out")) == ["default", "control"]
