@@ -53,7 +53,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.developing: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet -e '.[transformers,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[transformers,openai,dev]'
 	touch $@
 
 $(VLLM)/.installed: tests/requirements-vllm.txt pyproject.toml

