@@ -352,6 +352,30 @@ def test_a_run_that_is_killed_ten_times_ends_with_the_rollouts_of_an_unbroken_on
     assert Ledger(tmp_path / "out").estimates().equals(whole)
 
 
+def test_a_disk_that_fills_up_in_mid_run_is_named_and_nothing_flushed_is_lost(tmp_path: Path) -> None:
+    # Texts that do not compress, growing along the source: the first flush fits below the limit, a later one does not.
+    rng = random.Random(0)
+    texts = {f"p{number}": {"right": rng.randbytes(20 * number).hex() + r" \boxed{4}"} for number in range(120)}
+    script = {"capacity": 16, "default": {"seconds": 0.02}, "problems": texts}
+    recipe = rehearsal(tmp_path, 120, script=script)
+    code = (
+        "import resource, sys; from curate.cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); main(sys.argv[1:])"
+    )
+    arguments = ["profile", str(recipe), "--fixed", "32", "--into", str(tmp_path / "out")]
+    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "no room to write" in run.stderr
+    assert "free some space and run the same command again" in run.stderr
+    assert "Traceback" not in run.stderr
+    flushed = set(drawn(tmp_path / "out"))
+    profile(recipe, into=tmp_path / "out", fixed_n=32)
+    assert flushed
+    assert flushed <= set(drawn(tmp_path / "out"))
+    profile(recipe, into=tmp_path / "whole", fixed_n=32)
+    assert drawn(tmp_path / "out") == drawn(tmp_path / "whole")
+
+
 def test_a_second_run_on_the_same_profile_refuses(tmp_path: Path) -> None:
     recipe = rehearsal(tmp_path, 200, script=SLOW)
     process = start(recipe, tmp_path / "out", 64)
