@@ -225,13 +225,17 @@ async def _prepare(run: Run) -> list[Track]:
     found = await _with_sound_references(run)
     made = {problem.problem_id: prompt for problem, prompt in run.prompts(found)}
     texts = [run.engine.render(made[problem.problem_id]) if problem.problem_id in made else "" for problem in found]
+    held = run.ledger.held()
     with run.ledger.summing_up():
         run.ledger.write_problems(found, texts)
-        if not run.ledger.exists():
-            run.ledger.write_manifest(_manifest(run))
+        # A summary that came without its rollouts, as a committed one does, is begun anew.
+        history: dict[str, Any] = run.ledger.manifest() if held else {}
+        kept: dict[str, Any] = {
+            key: history[key] for key in ("created", "updated", "sessions", "counts", "cost") if key in history
+        }
+        run.ledger.write_manifest({**_manifest(run), **kept})
     pilot = min(run.recipe.budget.pilot, run.recipe.budget.cap)
     tracks = {problem.problem_id: Track(problem, made[problem.problem_id], pilot=pilot) for problem in run.mine(found)}
-    run.ledger.held()
     for problem_id, index, tokens, verdict in _rollouts_held(run).iter_rows():
         if problem_id in tracks:
             tracks[problem_id].drew(index, Mark.of(VerdictKind(verdict)) if verdict else Mark.UNJUDGED, tokens)

@@ -137,15 +137,15 @@ def test_plan_predicts_from_a_similar_profile_and_says_when_it_guesses(tmp_path:
 
 
 class Watched:
-    """An engine that notes how much it has to do, and takes a while for each request."""
+    """An engine without a clock: one request ends at a time, any of those in flight, when ``drive`` says so."""
 
     name = "watched"
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.in_flight = 0
+        self.in_flight: dict[asyncio.Future[None], int] = {}
         self.history: list[int] = []
-        self.waits = random.Random(3)
+        self.choice = random.Random(3)
 
     def identity(self) -> ModelIdentity:
         return ModelIdentity("m", "unknown", "none")
@@ -160,15 +160,21 @@ class Watched:
         pass
 
     async def generate(self, request: Request) -> list[Completion]:
-        self.in_flight += request.n
-        self.history.append(self.in_flight)
-        await asyncio.sleep(self.waits.uniform(0.001, 0.01))
-        self.in_flight -= request.n
+        end = asyncio.get_running_loop().create_future()
+        self.in_flight[end] = request.n
+        await end
+        del self.in_flight[end]
         right = int(request.problem_id) % 3
-        return [
-            Completion("right" if right == 2 or (right and offset % 2) else "wrong", "stop", 1, 9)
-            for offset in range(request.n)
-        ]
+        texts = ["right" if right == 2 or (right and offset % 2) else "wrong" for offset in range(request.n)]
+        return [Completion(text, "stop", 1, 9) for text in texts]
+
+    async def drive(self) -> None:
+        while True:
+            for _ in range(20):  # until everyone has had a turn
+                await asyncio.sleep(0)
+            self.history.append(sum(self.in_flight.values()))
+            if self.in_flight:
+                self.choice.choice(list(self.in_flight)).set_result(None)
 
 
 class Verbatim:
@@ -183,11 +189,16 @@ class Verbatim:
 def test_the_engine_stays_at_its_capacity_until_the_queue_is_dry(tmp_path: Path, allocation: Fixed | Adaptive) -> None:
     engine, tally = Watched(256), Tally()
     recorder = Recorder(Ledger(tmp_path), "0")
-    tracks = [Track(problem(str(number)), Prompt(text="?"), pilot=8) for number in range(2000)]
+    tracks = [Track(problem(str(number)), Prompt(text="?"), pilot=8) for number in range(1000)]
     scheduler = Scheduler(engine, Verbatim(), recorder, allocation, tally, seed=0, timeout=60.0)
-    asyncio.run(scheduler.run(tracks))
-    assert tally.finished == tally.problems == 2000
-    # Several requests may end in one turn of the event loop, so a new one does not always find all others there.
-    middle = engine.history[40 : len(engine.history) * 9 // 10]
-    assert sum(middle) / len(middle) > 0.85 * 256
+
+    async def run() -> None:
+        driving = asyncio.create_task(engine.drive())
+        await scheduler.run(tracks)
+        driving.cancel()
+
+    asyncio.run(run())
+    assert tally.finished == tally.problems == 1000
+    before_dry = engine.history[: len(engine.history) * 9 // 10]
+    assert min(before_dry) >= 256
     assert max(engine.history) < 256 + 32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,6 +164,9 @@ def test_another_engine_or_band_is_the_same_protocol(tmp_path: Path) -> None:
     profile(recipe, into=tmp_path / "out", fixed_n=4)
     profile(load(recipe, ("band.low=0.1", "engine.timeout=5", "budget.cap=99")), into=tmp_path / "out", fixed_n=4)
     assert len(drawn(tmp_path / "out")) == 12
+    manifest = Ledger(tmp_path / "out").manifest()
+    assert manifest["band"]["low"] == 0.1
+    assert len(manifest["sessions"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -394,3 +398,14 @@ def test_json_goes_to_stdout_and_progress_to_stderr(tmp_path: Path) -> None:
     said = subprocess.run([*command, "--into", str(tmp_path / "out")], capture_output=True, text=True, check=True)
     assert json.loads(said.stdout)["rollouts"] == 12
     assert "rollouts/s" in said.stderr
+
+
+def test_a_summary_that_came_without_its_rollouts_is_begun_anew(tmp_path: Path) -> None:
+    recipe = rehearsal(tmp_path, 5)
+    profile(recipe, into=tmp_path / "out", fixed_n=10)
+    before = Ledger(tmp_path / "out").estimates()
+    for folder in ("rollouts", "verdicts"):
+        shutil.rmtree(tmp_path / "out" / folder)
+    profile(recipe, into=tmp_path / "out", fixed_n=10)
+    assert Ledger(tmp_path / "out").estimates().equals(before)
+    assert Ledger(tmp_path / "out").manifest()["cost"]["rollouts"] == 50

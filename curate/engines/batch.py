@@ -100,7 +100,7 @@ class Weights:
         if self.sampling.temperature > 0.0:
             seeded = SeededDraw([row.seed for row in rows], width, self.sampling, self.device)
             processors.append(seeded)
-        criteria: list[Any] = [StopWhenAbandoned(abandoned)]
+        criteria: list[Any] = [StopWhenAbandoned(abandoned, len(rows), self.device)]
         stop = None
         if self.find_stop is not None:
             stop = StopAtText(self.find_stop, len(rows), width, self.device)
@@ -117,7 +117,7 @@ class Weights:
             if _out_of_memory(error):
                 self.room = max(1, len(rows) // 2)
             raise
-        if seeded is not None and bool(seeded.broken.any()):
+        if seeded is not None and bool(seeded.broken().any()):
             raise RequestError(
                 "the model gave logits that are not numbers", hint="engine.options.dtype: float32 or bfloat16"
             )

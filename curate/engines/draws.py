@@ -17,24 +17,30 @@ from typing import Any
 
 from curate.recipe import SamplingSection
 
+_BLOCK = 64
+"""Steps whose uniforms are made at once: one by one, a dozen tiny operations would cost as much as a small model."""
 _GAMMA = 0x9E3779B97F4A7C15 - 2**64
 _MIX = ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64))
 
 
-def uniforms(seeds: Any, step: int) -> Any:
-    """Number ``step`` of each seed's stream, uniform in the open interval (0, 1).
+def uniforms(seeds: Any, first: int, count: int) -> Any:
+    """Numbers ``first`` to ``first + count - 1`` of each seed's stream, uniform in the open interval (0, 1).
 
     SplitMix64 (Steele, Lea and Flood 2014) twice, over the seed and then over the step, keeping 52 bits. Two rounds,
     because the seeds of one problem are consecutive and the steps are too.
 
     Args:
         seeds: int64 tensor, shape (rows,); a seed of 64 bits goes in as its two's complement.
-        step: At least 0.
+        first: At least 0.
+        count: At least 1.
 
     Returns:
-        float64 tensor, shape (rows,); each is (i + 1/2) / 2^52, so neither 0 nor 1 occurs.
+        float64 tensor, shape (rows, count); each is (i + 1/2) / 2^52, so neither 0 nor 1 occurs.
     """
-    bits = _splitmix(_splitmix(seeds) + step)
+    import torch
+
+    steps = torch.arange(first, first + count, dtype=torch.int64, device=seeds.device)
+    bits = _splitmix(_splitmix(seeds)[:, None] + steps)
     return (((bits >> 12) & (2**52 - 1)).double() + 0.5) * 2.0**-52
 
 
@@ -60,8 +66,11 @@ class SeededDraw:
         signed = [(seed + 2**63) % 2**64 - 2**63 for seed in seeds]
         self.seeds = torch.tensor(signed, dtype=torch.int64, device=device)
         self.prompt_width = prompt_width
-        self.broken = torch.zeros(len(signed), dtype=torch.bool, device=device)
-        """Rows whose logits were not a distribution at some step. Looked at once, after the batch."""
+        self.block = -1
+        self.points: Any = None
+        """The uniforms of the steps of one block, shape (rows, _BLOCK)."""
+        self.totals = torch.zeros(len(signed), 1, dtype=torch.float64, device=device)
+        """Total probability of each row, added up over the steps: not a number once the logits were not."""
         self.warpers: list[Any] = []
         if sampling.temperature != 1.0:
             self.warpers.append(TemperatureLogitsWarper(float(sampling.temperature)))
@@ -71,18 +80,28 @@ class SeededDraw:
             self.warpers.append(TopPLogitsWarper(sampling.top_p))
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Scores of shape (rows, vocabulary): 0 at the token drawn, minus infinity elsewhere."""
+        """Scores of shape (rows, vocabulary), written over: 1 at the token drawn, 0 elsewhere."""
         import torch
 
         for warper in self.warpers:
             scores = warper(input_ids, scores)
         cumulative = torch.cumsum(scores.softmax(dim=-1), dim=-1, dtype=torch.float64)
         total = cumulative[:, -1:]
-        self.broken |= ~torch.isfinite(total[:, 0])
-        points = uniforms(self.seeds, input_ids.shape[1] - self.prompt_width)[:, None] * total
+        self.totals += total
+        points = self._uniforms(input_ids.shape[1] - self.prompt_width) * total
         # The clamp matters where the product rounds up to the total, once in 2^53, and for broken rows.
         drawn = torch.searchsorted(cumulative, points, right=True).clamp_(max=scores.shape[1] - 1)
-        return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0.0)
+        return scores.zero_().scatter_(1, drawn, 1.0)
+
+    def broken(self) -> Any:
+        """Rows whose logits were no distribution at some step, a boolean tensor; asked once, after the batch."""
+        return self.totals[:, 0].isnan()
+
+    def _uniforms(self, step: int) -> Any:
+        block, column = divmod(step, _BLOCK)
+        if block != self.block:
+            self.block, self.points = block, uniforms(self.seeds, block * _BLOCK, _BLOCK)
+        return self.points[:, column : column + 1]
 
 
 class StopAtText:
@@ -113,11 +132,13 @@ class StopAtText:
 class StopWhenAbandoned:
     """A stopping criterion that ends the whole batch when nobody waits for any of it any more."""
 
-    def __init__(self, abandoned: Callable[[], bool]) -> None:
-        self.abandoned = abandoned
-
-    def __call__(self, input_ids: Any, *_: Any, **__: Any) -> Any:
-        """All True or all False."""
+    def __init__(self, abandoned: Callable[[], bool], rows: int, device: Any) -> None:
         import torch
 
-        return torch.full((input_ids.shape[0],), self.abandoned(), dtype=torch.bool, device=input_ids.device)
+        self.abandoned = abandoned
+        self.go_on = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.end = ~self.go_on
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """All True or all False."""
+        return self.end if self.abandoned() else self.go_on

@@ -96,7 +96,10 @@ Rule = Callable[[Problems, Grid, tuple[float, float]], tuple[np.ndarray, Prior]]
 
 
 def adaptive(problems: Problems, grid: Grid, band: tuple[float, float]) -> tuple[np.ndarray, Prior]:
-    """Waves of requests as the table says, the prior learned anew whenever a wave has told more of it."""
+    """Waves of requests as the table says, the prior learned anew whenever a wave has told more of it.
+
+    Nearly decided problems wait while others still tell more of the prior.
+    """
     n = np.full(problems.p.size, PILOT)
     learned_from, prior, table = -1, jeffreys(grid), None
     while True:
@@ -107,7 +110,8 @@ def adaptive(problems: Problems, grid: Grid, band: tuple[float, float]) -> tuple
         request = table.next_request(n, problems.k(n))
         if not request.any():
             return n, prior
-        n = n + request
+        teaching = np.where(table.nearly_decided(n, problems.k(n)) | (n >= LEARN_FROM), 0, request)
+        n = n + (teaching if teaching.any() else request)
 
 
 def adaptive_jeffreys(problems: Problems, grid: Grid, band: tuple[float, float]) -> tuple[np.ndarray, Prior]:

@@ -44,13 +44,14 @@ def test_the_reference_is_the_published_one() -> None:
 def test_uniforms_are_two_rounds_of_splitmix64(seed: int, step: int) -> None:
     signed = seed - WORD if seed >= 2**63 else seed
     expected = ((splitmix64((splitmix64(seed) + step) % WORD) >> 12) + 0.5) / 2**52
-    assert uniforms(torch.tensor([signed]), step).item() == expected
+    assert uniforms(torch.tensor([signed]), step, 1).item() == expected
+    assert uniforms(torch.tensor([0, signed]), max(step - 2, 0), 3)[1, min(step, 2)].item() == expected
 
 
 @pytest.mark.parametrize("first", [0, 2**40, 2**63 - 20_001])
 def test_uniforms_of_consecutive_seeds_are_uniform_and_unrelated(first: int) -> None:
     seeds = torch.arange(first, first + 20_000)
-    now, later = uniforms(seeds, 0), uniforms(seeds, 1)
+    now, later = uniforms(seeds, 0, 2).T
     assert stats.kstest(now.numpy(), "uniform").pvalue > 1e-4
     for one, other in ((now[:-1], now[1:]), (now, later), (now[1:], later[:-1])):
         # For independent numbers the correlation's standard deviation is 1/sqrt(20000), about 0.007.
@@ -101,7 +102,8 @@ def test_the_step_counts_from_the_end_of_the_prompt() -> None:
 def test_logits_that_are_no_numbers_are_noticed() -> None:
     draw = SeededDraw([1, 2], 0, SamplingSection(), "cpu")
     draw(torch.zeros(2, 1, dtype=torch.int64), torch.tensor([[0.0, 1.0], [math.nan, 0.0]]))
-    assert draw.broken.tolist() == [False, True]
+    draw(torch.zeros(2, 2, dtype=torch.int64), torch.zeros(2, 2))
+    assert draw.broken().tolist() == [False, True]
 
 
 def test_stop_at_text_sees_no_prompt_and_remembers_when() -> None:

@@ -8,8 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from curate.statistics import LEARN_FROM, Estimates, Side, decide, estimate, expectation, fit_prior, jeffreys, make_grid
-from curate.statistics import stopping_table as make_table
+from curate.statistics import (
+    LEARN_FROM,
+    Estimates,
+    Side,
+    decide,
+    estimate,
+    expectation,
+    fit_prior,
+    jeffreys,
+    make_grid,
+    stopping_table,
+)
 
 GRID = make_grid((0.2, 0.8))
 JEFFREYS = jeffreys(GRID)
@@ -132,9 +142,12 @@ def profile(p: np.ndarray, rng: np.random.Generator) -> Estimates:
     early = (n, k)
     while True:
         prior = fit_prior(*early, GRID)
-        request = make_table(prior, 0.2, 0.8).next_request(n, k)
+        table = stopping_table(prior, 0.2, 0.8)
+        request = table.next_request(n, k)
         if not request.any():
             return estimate(prior, n, k, 0.2, 0.8)
+        teaching = np.where(table.nearly_decided(n, k) | (n >= LEARN_FROM), 0, request)
+        request = teaching if teaching.any() else request
         n, k = n + request, k + rng.binomial(request, p)
         early = (np.where(n <= LEARN_FROM, n, early[0]), np.where(n <= LEARN_FROM, k, early[1]))
 

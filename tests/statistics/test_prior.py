@@ -148,8 +148,8 @@ def test_a_large_set_gives_back_the_distribution_it_was_drawn_from(shape):
     n = np.full(50_000, 24)
     k = rng.binomial(n, rng.beta(*shape, n.size))
     prior = fit_prior(n, k, make_grid())
-    # 24 rollouts blur theta by 0.1, so the distribution is known to a percent or so where theta is 3 blurs from 0 and 1;
-    # at p = 0.02 (theta 0.14) many distributions explain the same counts.
+    # 24 rollouts blur theta by 0.1: the distribution is known to a percent or so where theta is 3 blurs from 0 and
+    # pi/2, while nearer, at p = 0.02 (theta 0.14), very different ones explain the same counts.
     for p in (0.1, 0.2, 0.5, 0.8, 0.9):
         assert cdf(prior, p) == pytest.approx(stats.beta(*shape).cdf(p), abs=0.015)
 

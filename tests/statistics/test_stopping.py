@@ -138,6 +138,18 @@ def test_the_sides_are_those_of_the_estimates():
         assert np.array_equal(estimate(prior, np.full(n + 1, n), k, 0.2, 0.8).side(0.9), table.sides[n, : n + 1])
 
 
+def test_nearly_decided_problems_miss_the_confidence_by_less_than_a_twentieth():
+    prior = jeffreys(make_grid((0.2, 0.8)))
+    table = stopping_table(prior, 0.2, 0.8, cap=32)
+    for n in (0, 8, 12, 31):
+        k = np.arange(n + 1)
+        found = estimate(prior, np.full(n + 1, n), k, 0.2, 0.8)
+        most = np.max([found.p_below, found.p_in_band, found.p_above], axis=0)
+        assert np.array_equal(table.nearly_decided(np.full(n + 1, n), k), (most >= 0.85) & (most < 0.9))
+    assert table.nearly[8].any()
+    assert not table.nearly_decided(np.full(33, 32), np.arange(33)).any()
+
+
 def test_decided_problems_are_wrong_no_more_often_than_the_confidence_allows():
     prior = jeffreys(make_grid((0.2, 0.8)))
     for confidence in (0.8, 0.9, 0.99):
