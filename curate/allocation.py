@@ -258,7 +258,10 @@ class Adaptive:
             return self._pilot - track.position
         if track.stage >= len(self._tables) or track.position >= self._ends[track.stage]:
             return 0
-        going_on = self._tables[track.stage].continues[self._bucket(track), track.n, track.k]
+        table = self._tables[track.stage]
+        going_on = table.continues[self._bucket(track), track.n, track.k]
+        if going_on and track.stage + 1 < len(self._ends) and table.nearly[track.n, track.k]:
+            return 0  # until the others have made the prior sharper, which may decide it without another rollout
         return min(self._budget.step, self._budget.cap - track.position) if going_on else 0
 
     def _bucket(self, track: Track) -> int:

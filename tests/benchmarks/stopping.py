@@ -18,11 +18,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from curate.allocation import Adaptive, Mark, Track
+from curate.recipe import BandSection, BudgetSection
+from curate.records import Problem, Prompt
 from curate.statistics import (
     LEARN_FROM,
     Grid,
@@ -96,22 +99,21 @@ Rule = Callable[[Problems, Grid, tuple[float, float]], tuple[np.ndarray, Prior]]
 
 
 def adaptive(problems: Problems, grid: Grid, band: tuple[float, float]) -> tuple[np.ndarray, Prior]:
-    """Waves of requests as the table says, the prior learned anew whenever a wave has told more of it.
-
-    Nearly decided problems wait while others still tell more of the prior.
-    """
-    n = np.full(problems.p.size, PILOT)
-    learned_from, prior, table = -1, jeffreys(grid), None
-    while True:
-        evidence = int(np.minimum(n, LEARN_FROM).sum())
-        if table is None or evidence != learned_from:
-            prior, learned_from = problems.learn(n, grid), evidence
-            table = stopping_table(prior, *band, confidence=CONFIDENCE, pilot=PILOT, step=STEP, cap=CAP)
-        request = table.next_request(n, problems.k(n))
-        if not request.any():
-            return n, prior
-        teaching = np.where(table.nearly_decided(n, problems.k(n)) | (n >= LEARN_FROM), 0, request)
-        n = n + (teaching if teaching.any() else request)
+    """The rule that ``curate profile`` goes by, asked as its scheduler asks it."""
+    low, high = band
+    rule = Adaptive(
+        BandSection(low=low, high=high, confidence=CONFIDENCE), BudgetSection(pilot=PILOT, step=STEP, cap=CAP)
+    )
+    passed = np.diff(problems.passes, axis=1)
+    marks = np.where(passed, int(Mark.PASS), int(Mark.FAIL)).astype(np.uint8)
+    tracks = [Track(Problem(str(number), "", ()), Prompt(), pilot=PILOT) for number in range(problems.p.size)]
+    asked: Sequence[Track] = rule.begin(tracks)
+    while asked:
+        for track in asked:
+            while (until := rule.target(track)) > len(track.marks):
+                track.marks[:] = marks[int(track.problem.problem_id), :until].tobytes()
+        asked = rule.released(True)
+    return np.array([len(track.marks) for track in tracks]), rule.prior or jeffreys(grid)
 
 
 def adaptive_jeffreys(problems: Problems, grid: Grid, band: tuple[float, float]) -> tuple[np.ndarray, Prior]:
