@@ -87,11 +87,11 @@ def test_a_run_that_is_killed_twenty_times_ends_like_an_unbroken_one(tmp_path: P
 
 def test_a_budget_is_kept_to_and_what_it_leaves_is_undecided(tmp_path: Path) -> None:
     script = {"problems": spread(100)}
-    recipe = rehearsal(tmp_path, 100, script=script, budget={"max_rollouts": 900})
+    recipe = rehearsal(tmp_path, 100, script=script, budget={"max_rollouts": 840})
     with pytest.raises(Stopped, match="budget"):
         profile(recipe, into=tmp_path / "out")
     estimates = Ledger(tmp_path / "out").estimates()
-    assert estimates["n"].sum() == 900
+    assert estimates["n"].sum() == 840
     assert estimates["n"].min() == 8
     undecided = estimates.filter(pl.col("outcome") == "undecided")
     assert undecided.height > 0
