@@ -12,7 +12,6 @@ VLLM := .venv-vllm
 TORCH ?= 2.13.0
 TORCH_INDEX ?=
 TORCH_FROM := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-DEMO_ROLLOUTS ?= 64
 
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
@@ -20,7 +19,7 @@ export TOKENIZERS_PARALLELISM ?= false
 .PHONY: demo test check test-vllm bench clean
 
 demo: $(VENV)/.installed
-	$(BIN)/curate profile recipes/demo.yaml --fixed $(DEMO_ROLLOUTS)
+	$(BIN)/curate profile recipes/demo.yaml
 	@echo
 	$(BIN)/curate filter profiles/demo --to out/demo
 	@echo "look closer: $(BIN)/curate show profiles/demo"
