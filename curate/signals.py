@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from curate.errors import EngineError
+
 
 def until_signalled(work: Coroutine[Any, Any, None]) -> str | None:
     """Run the work to its end, or until SIGINT or SIGTERM cancels it.
@@ -43,7 +45,8 @@ async def _cancelled_by_signals(work: Coroutine[Any, Any, None]) -> str | None:
     with _handling(stop):
         try:
             await task
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, EngineError):
+            # A terminal sends SIGINT to the engine's own processes too: that they are gone then is no news.
             if not received:
                 raise
     return received[0] if received else None

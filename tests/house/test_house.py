@@ -15,8 +15,8 @@ PACKAGE = ROOT / "curate"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 RANK = {
-    **dict.fromkeys(["errors", "records", "signals"], 0),
-    **dict.fromkeys(["durable", "recipe"], 1),
+    **dict.fromkeys(["errors", "records"], 0),
+    **dict.fromkeys(["durable", "recipe", "signals"], 1),
     "ledger": 2,
     "recorder": 3,
     **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo"], 4),
