@@ -60,7 +60,7 @@ def read(question: str) -> Exercise:
     Raises:
         ValueError: the question is of no family.
     """
-    if found := SUM.fullmatch(question):
+    if (found := SUM.fullmatch(question)) and len(found[1]) == len(found[2]):
         return _sum(question, found[1], found[2])
     if found := PRODUCT.fullmatch(question):
         return _product(question, found[1], found[2])

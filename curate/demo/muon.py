@@ -19,7 +19,9 @@ MOMENTUM = 0.95
 
 
 def orthogonalise(matrices: Any) -> Any:
-    """Bring every singular value of each matrix near 1, between about 0.7 and 1.2, by a Newton-Schulz iteration.
+    """Bring the singular values of each matrix to between about 0.7 and 1.2 by a Newton-Schulz iteration.
+
+    Values below about a hundredth of the matrix's norm stay smaller.
 
     Args:
         matrices: Shape (n, rows, columns).

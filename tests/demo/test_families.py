@@ -40,7 +40,6 @@ def recomputed(question: str) -> str:
     [
         ("What is 2+9?", "add-1", r"2+9=11; \boxed{11}"),
         ("What is 18+42?", "add-2", r"8+2=10; 1+4+1=6; \boxed{60}"),
-        ("What is 905+95?", None, ""),
         ("What is 905+195?", "add-3", r"5+5=10; 0+9+1=10; 9+1+1=11; \boxed{1100}"),
         ("What is 0*7?", "mul-1", r"0*7=0; \boxed{0}"),
         ("What is 472*6?", "mul-3", r"2*6=12; 7*6+1=43; 4*6+4=28; \boxed{2832}"),
@@ -52,18 +51,18 @@ def recomputed(question: str) -> str:
             "last-digit-sum",
             r"47+38+92=177; 15+61+77=153; 177+153=330; \boxed{0}",
         ),
-        ("What is 47*83?", None, ""),
-        ("Who is larger?", None, ""),
     ],
 )
-def test_a_question_is_worked_as_by_hand(question: str, family: str | None, worked: str) -> None:
-    if family is None:
-        with pytest.raises(ValueError, match=r"zip|no family"):
-            read(question)
-    else:
-        exercise = read(question)
-        assert (exercise.family, exercise.worked) == (family, worked)
-        assert exercise.bare == worked.split("; ")[-1]
+def test_a_question_is_worked_as_by_hand(question: str, family: str, worked: str) -> None:
+    exercise = read(question)
+    assert (exercise.family, exercise.worked) == (family, worked)
+    assert exercise.bare == worked.split("; ")[-1]
+
+
+@pytest.mark.parametrize("question", ["What is 905+95?", "What is 47*83?", "Which is larger?", "What is 1+2? ", ""])
+def test_other_questions_are_refused(question: str) -> None:
+    with pytest.raises(ValueError, match="no family"):
+        read(question)
 
 
 @given(st.sampled_from(list(FAMILIES)), st.integers())

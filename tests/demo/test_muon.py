@@ -9,7 +9,7 @@ from curate.demo.muon import Muon, orthogonalise
 torch = pytest.importorskip("torch")
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (8, 20), (20, 8)])
+@pytest.mark.parametrize("shape", [(8, 20), (20, 8), (1, 5)])
 def test_singular_values_come_near_one_and_directions_stay(shape: tuple[int, int]) -> None:
     matrices = torch.randn(5, *shape, generator=torch.Generator().manual_seed(0))
     near = orthogonalise(matrices)
