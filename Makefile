@@ -19,8 +19,7 @@ export TOKENIZERS_PARALLELISM ?= false
 .PHONY: demo test check test-vllm bench clean
 
 demo: $(VENV)/.installed
-	$(BIN)/curate profile recipes/demo.yaml
-	@echo
+	$(BIN)/curate profile recipes/demo.yaml >/dev/null   # the same summary follows
 	$(BIN)/curate filter profiles/demo --to out/demo
 	@echo "look closer: $(BIN)/curate show profiles/demo"
 

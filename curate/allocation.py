@@ -197,7 +197,6 @@ class Adaptive:
         self._ranks: np.ndarray | None = None
         self._between = np.sqrt(np.array(COSTS[1:]) * np.array(COSTS[:-1]))
         self._mean_tokens = 0.0
-        self._forecast = 0
         self.prior: Prior | None = None
         """As last learned; None before the first table."""
 
@@ -205,7 +204,6 @@ class Adaptive:
         """Scouts first, chosen by a hash of their ids: the order of a source is often that of difficulty."""
         shuffled = sorted(tracks, key=lambda track: _shuffle(track.problem.problem_id))
         self._tracks = tracks
-        self._forecast = self._pilot * len(tracks)
         size = min(math.ceil(SCOUTS * len(tracks)), MOST_SCOUTS)
         self._scouts = shuffled[:size]
         self._behind = set(self._scouts)
@@ -240,8 +238,16 @@ class Adaptive:
         return rank if self._limited else rank + 1e6 * (track.stage + 1 < len(self._ends))
 
     def forecast(self) -> int:
-        """The pilots, until there is a table; then what the table expected when it was made."""
-        return self._forecast
+        """The pilots, until there is a table; then what the last table expects of every problem."""
+        return round(sum(track.position + self.to_come(track) for track in self._tracks))
+
+    def to_come(self, track: Track) -> float:
+        """Rollouts that a problem is expected to want beyond those that its rule has looked at."""
+        if track.failed:
+            return 0.0
+        if not self._tables:
+            return float(self._pilot - track.position)
+        return float(self._tables[-1].rollouts_later[self._bucket(track), track.n, track.k])
 
     def released(self, dry: bool, /) -> Sequence[Track]:
         """Everyone who waited for a table that can now be made."""
@@ -295,10 +301,6 @@ class Adaptive:
             self._ranks = np.stack([table.gain(n, k, cost) for cost in COSTS])
         else:
             self._ranks = table.rollouts_later
-        later = table.rollouts_later
-        self._forecast = round(
-            sum(track.position + later[self._bucket(track), track.n, track.k] for track in self._tracks)
-        )
 
 
 def _shuffle(problem_id: str) -> bytes:

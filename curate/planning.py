@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from curate.allocation import Adaptive
 from curate.ledger import Ledger
-from curate.profiling import Run, open_run
+from curate.profiling import Run, open_run, tracks_held
 from curate.recipe import Recipe
+from curate.records import Prompt
 from curate.statistics import prior as priors
 from curate.statistics.stopping import operating_characteristics, stopping_table
 
@@ -90,7 +92,7 @@ def plan(
         rests_on, guess = f"{fixed_n} rollouts of every problem", False
     else:
         each, share = _expected(run.recipe, evidence)
-        rollouts = sum(max(0, round(each) - len(held.get(problem.problem_id, ()))) for problem in mine)
+        rollouts = _to_come(run) if held and not like else round(each * len(mine))
         rests_on = evidence.name if evidence else "a guess: nothing was measured; name a similar profile with --like"
         guess = evidence is None
     first = next((prompt for _, prompt in run.prompts(run.set.problems)), None)
@@ -108,6 +110,20 @@ def plan(
         first_prompt=run.engine.render(first) if first else "",
         protocol=run.protocol,
     )
+
+
+def _to_come(run: Run) -> int:
+    """What the rule still wants of a profile that was begun, found by asking it without drawing."""
+    rule = Adaptive(run.recipe.band, run.recipe.budget)
+    asked = rule.begin(tracks_held(run, [(problem, Prompt()) for problem in run.mine(run.set.problems)]))
+    tracks, short = asked, 0.0
+    while asked:
+        for track in asked:
+            rule.target(track)
+        asked = rule.released(False)
+    for track in tracks:
+        short += max(0.0, track.position + rule.to_come(track) - sum(mark > 0 for mark in track.marks))
+    return round(short)
 
 
 def _evidence(run: Run, like: Sequence[Path]) -> _Evidence | None:

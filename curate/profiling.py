@@ -234,8 +234,13 @@ async def _prepare(run: Run) -> list[Track]:
             key: history[key] for key in ("created", "updated", "sessions", "counts", "cost") if key in history
         }
         run.ledger.write_manifest({**_manifest(run), **kept})
+    return tracks_held(run, [(problem, made[problem.problem_id]) for problem in run.mine(found)])
+
+
+def tracks_held(run: Run, asked: Sequence[tuple[Problem, Prompt]]) -> list[Track]:
+    """How far earlier runs brought each problem."""
     pilot = min(run.recipe.budget.pilot, run.recipe.budget.cap)
-    tracks = {problem.problem_id: Track(problem, made[problem.problem_id], pilot=pilot) for problem in run.mine(found)}
+    tracks = {problem.problem_id: Track(problem, prompt, pilot=pilot) for problem, prompt in asked}
     for problem_id, index, tokens, verdict in _rollouts_held(run).iter_rows():
         if problem_id in tracks:
             tracks[problem_id].drew(index, Mark.of(VerdictKind(verdict)) if verdict else Mark.UNJUDGED, tokens)

@@ -118,6 +118,7 @@ class Scheduler:
         """Order, problem, first index, rollouts, attempt."""
         self._sequence = 0
         self._held = 0
+        self._forecast = 0
         self._in_flight = 0
         self._unjudged = 0
         self._backing_off = 0
@@ -140,6 +141,7 @@ class Scheduler:
             self.tally.problems += 1
             self._held += sum(mark != Mark.ABSENT for mark in track.marks)
             self._allocate(track)
+        self._forecast = self._allocation.forecast()
         try:
             self._release()
             self._pump()
@@ -169,12 +171,14 @@ class Scheduler:
             track.outstanding += 1
             self._enqueue(track, first, n, 0)
 
-    def _release(self, *, dry: bool = False) -> None:
-        """Let go on whom the allocation was not sure about before."""
-        for track in self._allocation.released(dry):
-            self.tally.finished -= 1
-            self._allocate(track)
-        self.tally.expected = max(self._allocation.forecast() - self._held, self.tally.drawn + self._in_flight)
+    def _release(self) -> None:
+        """Let go on whom the allocation was not sure about before, as long as that teaches it something new."""
+        while released := self._allocation.released(self._idle()):
+            for track in released:
+                self.tally.finished -= 1
+                self._allocate(track)
+            self._forecast = self._allocation.forecast()
+        self.tally.expected = max(self._forecast - self._held, self.tally.drawn + self._in_flight)
 
     def _enqueue(self, track: Track, first: int, n: int, attempt: int) -> None:
         # Retries go first: the rest of their problem waits for them.
@@ -188,7 +192,7 @@ class Scheduler:
         if self._done.done():
             return
         if self._idle():
-            self._release(dry=True)
+            self._release()
         while self._queue and self._room():
             if self._spent():
                 self.tally.budget_spent = True

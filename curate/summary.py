@@ -71,7 +71,7 @@ def versions() -> dict[str, str]:
     packages = ("curate-rlvr", "math-verify", "sympy", "numpy", "scipy", "polars")
     return {
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         **{package: version(package) for package in packages},
     }
 

@@ -109,6 +109,17 @@ def test_tokens_are_a_budget_too(tmp_path: Path) -> None:
     assert 17_000 <= tokens < 19_000, "what was in flight when it was spent is kept, and no more"
 
 
+def test_a_finished_profile_is_not_changed_by_the_same_command(tmp_path: Path) -> None:
+    recipe = rehearsal(tmp_path, 300, script={"problems": spread(300)})
+    first = profile(recipe, into=tmp_path / "out")
+    before, estimates = drawn(tmp_path / "out"), Ledger(tmp_path / "out").estimates()
+    assert plan(recipe, into=tmp_path / "out").rollouts == 0
+    again = profile(recipe, into=tmp_path / "out")
+    assert drawn(tmp_path / "out") == before
+    assert Ledger(tmp_path / "out").estimates().equals(estimates)
+    assert again.outcomes == first.outcomes
+
+
 def test_a_profile_that_holds_more_than_the_rule_asks_for_draws_nothing(tmp_path: Path) -> None:
     recipe = rehearsal(tmp_path, 60, script={"problems": spread(60)})
     profile(recipe, into=tmp_path / "out", fixed_n=128)

@@ -73,6 +73,12 @@ def _print_plan(plan: Plan) -> None:
     if plan.tokens is not None:
         click.echo(f"tokens    about {plan.tokens:,.0f}")
     if plan.seconds is not None:
-        click.echo(f"time      about {plan.seconds / 3600:,.2f} h at the speed measured there")
+        click.echo(f"time      about {_duration(plan.seconds)} at the speed measured there")
     click.echo(f"rests on  {plan.rests_on}")
     click.echo(f"into      {plan.into}")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

@@ -31,7 +31,6 @@ def bar() -> Iterator[Report]:
 
 def _postfix(tally: Tally, elapsed: float) -> dict[str, str]:
     said = {
-        "problems": f"{tally.finished}/{tally.problems}",
         "pass": f"{tally.passes / tally.drawn:.2f}" if tally.drawn else "-",
         "tok/s": f"{tally.completion_tokens / elapsed:,.0f}" if elapsed else "-",
     }

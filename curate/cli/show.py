@@ -21,7 +21,7 @@ def command(profile: Path, problem_id: str | None, limit: int, as_json: bool) ->
     \b
     Example:
       curate show profiles/demo
-      curate show profiles/demo 3f9c2a6b1d0e4f57
+      curate show profiles/demo ID
     """
     from curate import viewing
     from curate.cli import texts

@@ -96,7 +96,7 @@ def print_problem(view: ProblemView, limit: int, console: Console | None = None)
     out.print(f"\n[dim]prompt[/dim]\n{escape(problem['prompt'] or problem['question'])}")
     out.print(f"\n[dim]reference[/dim] {escape(' | '.join(problem['answers']))}")
     if not view.rollouts:
-        out.print("\n[dim]the rollouts are not on this disk[/dim]")
+        out.print("\n[dim]the rollouts are not on this disk; profiling again with the same recipe draws the same[/dim]")
     for rollout in view.rollouts[:limit]:
         verdict = rollout["verdict"] or "not judged"
         color = {"pass": "green", "fail": "red"}.get(verdict, "yellow")

@@ -143,7 +143,7 @@ def _scan(
                 index = _place_among(seen, plain, place)
             except ProblemsError as error:
                 if not skip_bad_lines:
-                    hint = error.hint or "skip_bad_lines leaves such rows out, and counts them"
+                    hint = error.hint or "--skip-bad-lines leaves such rows out, and counts them"
                     raise ProblemsError(error.message, where=place, hint=hint) from error
                 seen.n_bad += 1
                 if len(seen.bad) < _SHOWN:

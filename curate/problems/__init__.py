@@ -8,7 +8,7 @@ the duplicates and those without a reference: they are set aside, never dropped.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from curate.errors import ProblemsError
@@ -29,7 +29,7 @@ class ProblemSet:
     problems: tuple[Problem, ...]
     """One for each row, in source order; those set aside included."""
     source: str
-    """What was read: the resolved path, or the Hub id and commit as ``owner/name@commit``."""
+    """What was read: the path as the recipe names it, or the Hub id and commit as ``owner/name@commit``."""
     fingerprint: str
     """Digest of ids, questions, chats and references; the same in any order of rows."""
 
@@ -92,7 +92,9 @@ def _open(section: ProblemsSection) -> Source:
     path = resolve_path(section.source)
     if path is None:
         return open_hub(section)
-    return open_folder(path, section) if path.is_dir() else open_file(path)
+    source = open_folder(path, section) if path.is_dir() else open_file(path)
+    # As the recipe names it: a resolved path would say where somebody's home is in every release.
+    return replace(source, identity=section.source)
 
 
 def _refuse_wrong_pattern(problems: list[Problem], section: ProblemsSection, source: Source) -> None:

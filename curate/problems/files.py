@@ -42,7 +42,7 @@ class Source:
     name: str
     """The file or Hub dataset, as the user wrote it."""
     identity: str
-    """What was really read: the resolved path, or the Hub id and its commit."""
+    """What was read: the path, or the Hub id and its commit."""
     unit: Literal["line", "row"]
     """What the numbers count, from 1."""
     rows: Iterator[tuple[int, Row]]
@@ -74,7 +74,7 @@ def open_file(path: Path) -> Source:
             hint=f"rename it to one of: {', '.join(kinds)}",
         )
     reader, unit = kinds[suffix]
-    return Source(str(path), str(path.resolve()), unit, reader(path))
+    return Source(str(path), str(path), unit, reader(path))
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:

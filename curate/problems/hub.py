@@ -32,7 +32,7 @@ def open_folder(path: Path, section: ProblemsSection) -> Source:
         dataset = load_dataset(str(path), section.config, split=section.split, streaming=True)
     except Exception as error:
         raise _explained(error, section) from error
-    return Source(str(path), str(path.resolve()), "row", _rows(dataset, section))
+    return Source(str(path), str(path), "row", _rows(dataset, section))
 
 
 def open_hub(section: ProblemsSection) -> Source:

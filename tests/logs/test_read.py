@@ -177,7 +177,7 @@ def test_a_malformed_line_is_named(tmp_path: Path) -> None:
     error = complaint(path)
     assert error.where == f"{path}:2"
     assert error.message.startswith("not JSON")
-    assert error.hint == "skip_bad_lines leaves such rows out, and counts them"
+    assert error.hint == "--skip-bad-lines leaves such rows out, and counts them"
 
 
 @pytest.mark.parametrize(
