@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,14 @@ from typing import Any
 from curate import logs, verifiers
 from curate import recipe as recipes
 from curate.errors import LedgerError, UsageError
-from curate.judging import verdict_of, verify
+from curate.judging import set_unsound_aside, verdict_of, verify
 from curate.ledger import Ledger
 from curate.logs import LogBatch
 from curate.problems import fingerprint as problems_fingerprint
 from curate.recipe import BandSection, VerifierSection
 from curate.recorder import Recorder
-from curate.records import Judgement, Problem, Reason, Rollout, Verdict, VerdictKind
+from curate.records import Judgement, Problem, Rollout, Verdict, VerdictKind
 from curate.summary import Session, Summary, now, sum_up, versions
-from curate.verifiers.pool import VerifierPool
 
 CHUNK = 2000
 """Rollouts read, judged and written at a time."""
@@ -169,10 +168,10 @@ async def _bring(
     as_found = Recorder(ledger, _logged_fingerprint(section))
     new = prompt_tokens = completion_tokens = 0
     try:
-        problems = log.problems
+        problems: Sequence[Problem] = log.problems
         if pool is not None:
             await pool.start()
-            problems = await _with_sound_references(pool, problems)
+            problems = await set_unsound_aside(pool, problems)
         ledger.write_problems(problems, [problem.question for problem in problems])
         ledger.write_manifest({**ledger.manifest(), **manifest} if ledger.exists() else manifest)
         by_id = {problem.problem_id: problem for problem in problems}
@@ -200,16 +199,6 @@ async def _bring(
         if pool is not None:
             await pool.close()
     return new, prompt_tokens, completion_tokens
-
-
-async def _with_sound_references(pool: VerifierPool, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    faults = await pool.check_references([problem.answers for problem in problems])
-    return tuple(
-        replace(problem, set_aside=Reason.UNVERIFIABLE, set_aside_why=fault)
-        if fault is not None and problem.set_aside is None
-        else problem
-        for problem, fault in zip(problems, faults, strict=True)
-    )
 
 
 def _judged(ledger: Ledger, fingerprint: str) -> set[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Judging: from rollouts to their verdicts.
+"""Judging: from rollouts to their verdicts, and which references can judge at all.
 
 Owns what a verdict takes from its rollout, and the one verdict that needs no verifier. Must not know how a verifier
 works or where verdicts are kept.
@@ -7,9 +7,10 @@ works or where verdicts are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from curate.records import Case, Judgement, Problem, Rollout, Verdict, VerdictKind
+from curate.records import Case, Judgement, Problem, Reason, Rollout, Verdict, VerdictKind
 
 _TRUNCATED = Judgement(VerdictKind.FAIL, reward=0.0, answer=None, reason="truncated", seconds=0.0)
 
@@ -19,6 +20,26 @@ class Judge(Protocol):
 
     async def judge(self, cases: Sequence[Case]) -> list[Judgement]:
         """Judge the cases, in their order."""
+
+
+class ReferenceCheck(Protocol):
+    """What the references need of a verifier pool."""
+
+    async def check_references(self, items: Sequence[tuple[str, ...]]) -> list[str | None]:
+        """Why each problem's references cannot be used; None where they can."""
+
+
+async def set_unsound_aside(check: ReferenceCheck, problems: Sequence[Problem]) -> list[Problem]:
+    """Set aside every problem whose reference fails its own verifier: it can teach nothing, and should cost nothing."""
+    sound = [problem for problem in problems if problem.set_aside is None]
+    faults = await check.check_references([problem.answers for problem in sound])
+    why = {problem.problem_id: fault for problem, fault in zip(sound, faults, strict=True) if fault is not None}
+    return [
+        replace(problem, set_aside=Reason.UNVERIFIABLE, set_aside_why=why[problem.problem_id])
+        if problem.problem_id in why
+        else problem
+        for problem in problems
+    ]
 
 
 async def verify(judge: Judge, problems: Mapping[str, Problem], rollouts: Sequence[Rollout]) -> list[Verdict]:

@@ -21,7 +21,7 @@ import polars as pl
 
 from curate import durable
 from curate.errors import LedgerBusy, LedgerCorrupt, LedgerError
-from curate.records import FailedRequest, Problem, Reason, Rollout, Verdict
+from curate.records import FailedRequest, Problem, Rollout, Verdict
 
 FORMAT = 1
 """Version of the layout; a profile of another one is refused."""
@@ -324,18 +324,6 @@ class Ledger:
 def clean(text: str) -> str:
     """The text as UTF-8 can hold it: lone surrogates become U+FFFD."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
-
-
-def problem_from_row(row: dict[str, Any]) -> Problem:
-    """The problem that a row of ``problems.parquet`` describes; its chat, if it was one, is in the prompt."""
-    return Problem(
-        problem_id=row["problem_id"],
-        question=row["question"],
-        answers=tuple(row["answers"]),
-        metadata=json.loads(row["metadata"]),
-        set_aside=Reason(row["set_aside"]) if row["set_aside"] else None,
-        set_aside_why=row["set_aside_why"],
-    )
 
 
 def _columns(records: Sequence[object], schema: pl.Schema) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ from curate import recipe as recipes
 from curate.allocation import Adaptive, Allocation, Fixed, Mark, Track
 from curate.engines import Engine
 from curate.errors import CurateError, LedgerError, ProtocolChanged, Stopped, UsageError
-from curate.judging import verify
+from curate.judging import set_unsound_aside, verify
 from curate.ledger import Ledger
 from curate.problems import ProblemSet, prompts
 from curate.recipe import Recipe
 from curate.recorder import Recorder
-from curate.records import Problem, Prompt, Reason, Rollout, VerdictKind
+from curate.records import Problem, Prompt, Rollout, VerdictKind
 from curate.scheduler import Scheduler, Tally
 from curate.signals import until_signalled
 from curate.summary import Session, Summary, now, sum_up, versions
@@ -222,7 +222,7 @@ async def _work(run: Run, allocation: Allocation, tally: Tally, report: Report |
 
 async def _prepare(run: Run) -> list[Track]:
     """Check the references and write the problems: all that is free, before what costs GPU hours."""
-    found = await _with_sound_references(run)
+    found = await set_unsound_aside(run.pool, run.set.problems)
     made = {problem.problem_id: prompt for problem, prompt in run.prompts(found)}
     texts = [run.engine.render(made[problem.problem_id]) if problem.problem_id in made else "" for problem in found]
     held = run.ledger.held()
@@ -252,19 +252,6 @@ def _rollouts_held(run: Run) -> pl.DataFrame:
     rollouts = run.ledger.rollouts(["problem_id", "index", "completion_tokens"])
     verdicts = run.ledger.verdicts(run.fingerprint, ["problem_id", "index", "verdict"])
     return rollouts.join(verdicts, on=["problem_id", "index"], how="left")
-
-
-async def _with_sound_references(run: Run) -> list[Problem]:
-    """Set aside every problem whose reference fails its own verifier: it can teach nothing, and should cost nothing."""
-    sound = [problem for problem in run.set.problems if problem.set_aside is None]
-    faults = await run.pool.check_references([problem.answers for problem in sound])
-    why = {problem.problem_id: fault for problem, fault in zip(sound, faults, strict=True) if fault is not None}
-    return [
-        replace(problem, set_aside=Reason.UNVERIFIABLE, set_aside_why=why[problem.problem_id])
-        if problem.problem_id in why
-        else problem
-        for problem in run.set.problems
-    ]
 
 
 def _manifest(run: Run) -> dict[str, Any]:

@@ -57,7 +57,6 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     failed_requests: int = 0
-    errored_problems: int = 0
     budget_spent: bool = False
     """A budget ended the run before every problem was finished."""
 
@@ -309,7 +308,6 @@ class Scheduler:
         track.outstanding -= 1
         if track.outstanding:
             return
-        self.tally.errored_problems += track.failed
         self._allocate(track)
         self._release()
 
