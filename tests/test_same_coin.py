@@ -72,4 +72,5 @@ def test_another_seed_gives_the_same_pass_rates(tmp_path: Path, mixed: Path) -> 
 @pytest.mark.vllm
 def test_vllm_gives_the_pass_rates_of_transformers(tmp_path: Path, mixed: Path) -> None:
     folder = f"problems.source={mixed}"
-    agree(counts(tmp_path / "t", folder), counts(tmp_path / "v", folder, "engine.kind=vllm", "sampling.seed=1"))
+    vllm = ("engine.kind=vllm", "engine.options={}", "sampling.seed=1")
+    agree(counts(tmp_path / "t", folder), counts(tmp_path / "v", folder, *vllm))

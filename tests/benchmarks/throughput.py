@@ -88,7 +88,8 @@ def whole(recipe: Recipe, rollouts: int) -> float:
 
 def real(kind: str, rollouts: int = 16) -> None:
     """Compare on a real engine and the demo's model."""
-    recipe = load(RECIPE, (f"engine.kind={kind}",))
+    options = "{threads: 1}" if kind == "transformers" else "{}"
+    recipe = load(RECIPE, (f"engine.kind={kind}", f"engine.options={options}"))
     asked = requests(recipe, rollouts)
     total = sum(one.n for one in asked)
     print(f"\n{kind}: {total:,} rollouts of the demo's model\n")
