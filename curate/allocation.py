@@ -283,24 +283,29 @@ class Adaptive:
         n = np.array([track.n for track in taught], dtype=np.int64)
         k = np.array([track.k for track in taught], dtype=np.int64)
         self.prior = priors.fit_prior(n, k, self._grid)
-        budget, band = self._budget, self._band
-        table = stopping_table(
-            self.prior,
-            band.low,
-            band.high,
-            confidence=band.confidence,
-            pilot=self._pilot,
-            step=budget.step,
-            cap=budget.cap,
-            price=budget.price,
-            costs=COSTS,
-        )
+        budget = self._budget
+        table = table_of(self.prior, self._band, budget)
         self._tables.append(table)
         if self._limited:
             n, k = np.indices((budget.cap + 1, budget.cap + 1))
             self._ranks = np.stack([table.gain(n, k, cost) for cost in COSTS])
         else:
             self._ranks = table.rollouts_later
+
+
+def table_of(prior: Prior, band: BandSection, budget: BudgetSection) -> StoppingTable:
+    """The stopping table of a recipe's band and budget, for every cost of ``COSTS``."""
+    return stopping_table(
+        prior,
+        band.low,
+        band.high,
+        confidence=band.confidence,
+        pilot=budget.pilot,
+        step=budget.step,
+        cap=budget.cap,
+        price=budget.price,
+        costs=COSTS,
+    )
 
 
 def _shuffle(problem_id: str) -> bytes:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from curate.allocation import Adaptive
+from curate.allocation import Adaptive, table_of
 from curate.ledger import Ledger
 from curate.profiling import Run, open_run, tracks_held
 from curate.recipe import Recipe
 from curate.records import Prompt
 from curate.statistics import prior as priors
-from curate.statistics.stopping import operating_characteristics, stopping_table
+from curate.statistics.stopping import operating_characteristics
 
 
 @dataclass(frozen=True)
@@ -153,18 +153,7 @@ def _evidence(run: Run, like: Sequence[Path]) -> _Evidence | None:
 
 def _expected(recipe: Recipe, evidence: _Evidence | None) -> tuple[float, float]:
     """Expected rollouts of a problem, and the share decided, under the prior that the evidence gives."""
-    band, budget = recipe.band, recipe.budget
-    grid = priors.make_grid(edges=(band.low, band.high))
+    grid = priors.make_grid(edges=(recipe.band.low, recipe.band.high))
     prior = priors.fit_prior(evidence.n, evidence.k, grid) if evidence else priors.jeffreys(grid)
-    table = stopping_table(
-        prior,
-        band.low,
-        band.high,
-        confidence=band.confidence,
-        pilot=budget.pilot,
-        step=budget.step,
-        cap=budget.cap,
-        price=budget.price,
-    )
-    found = operating_characteristics(table, prior)
+    found = operating_characteristics(table_of(prior, recipe.band, recipe.budget), prior)
     return found.rollouts, found.share_decided
