@@ -290,11 +290,11 @@ async def _tick(recorder: Recorder, tally: Tally, report: Report | None) -> None
     """Keep the flush window, and the progress alive."""
     try:
         while True:
+            if report is not None:
+                report(tally)
             await asyncio.sleep(TICK)
             if recorder.due():
                 await asyncio.to_thread(recorder.flush)
-            if report is not None:
-                report(tally)
     finally:
         if report is not None:
             report(tally)

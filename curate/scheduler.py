@@ -34,7 +34,10 @@ ATTEMPTS = 4
 """How often a request is tried before its problem is left as an ``engine_error`` of this run."""
 
 FAILURES_IN_A_ROW = 50
-"""So many failed requests without one success between them mean that the engine is gone, not that it stumbles."""
+"""So many requests that failed without a success since they began mean that the engine is gone, not that it stumbles.
+
+A hundred that hung together while others came back count for nothing: they tell of one moment, and are asked again.
+"""
 
 GRACE = 5.0
 """Seconds that verdicts under way get when a run ends early; what they miss is judged by the next run."""
@@ -122,6 +125,7 @@ class Scheduler:
         self._unjudged = 0
         self._backing_off = 0
         self._failures = 0
+        self._successes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._judging: set[asyncio.Task[None]] = set()
         """Those of the tasks that wait for verdicts and no longer for the engine."""
@@ -232,10 +236,12 @@ class Scheduler:
     async def _advance(self, track: Track, first: int, n: int, attempt: int) -> None:
         seed = seed_of(self._seed, track.problem.problem_id, first)
         request = Request(track.problem.problem_id, track.prompt, first, n, seed)
+        before = self._successes
         try:
             completions = await self._generate(request)
         except RequestError as error:
             self._in_flight -= n
+            self._failures += self._successes == before
             self._fail(track, first, n, attempt, error)
             return
         except BaseException:
@@ -243,6 +249,7 @@ class Scheduler:
             raise
         self._in_flight -= n
         self._failures = 0
+        self._successes += 1
         rollouts = self._record(track, request, completions)
         self._unjudged += len(rollouts)
         task = asyncio.current_task()
@@ -316,7 +323,6 @@ class Scheduler:
         problem_id = track.problem.problem_id
         self._recorder.add_error(FailedRequest(problem_id, first, n, str(error), time.time()))
         self.tally.failed_requests += 1
-        self._failures += 1
         if self._failures >= FAILURES_IN_A_ROW:
             raise EngineError(
                 f"{self._failures} requests failed in a row; the last: {error}",

@@ -15,7 +15,7 @@ import pytest
 from builders import drawn, problem, rehearsal
 
 from curate.allocation import Adaptive, Fixed, Track
-from curate.errors import Stopped
+from curate.errors import EngineError, Stopped
 from curate.ledger import Ledger
 from curate.planning import plan
 from curate.profiling import profile
@@ -57,14 +57,38 @@ def test_short_passing_rollouts_that_come_first_change_nothing(tmp_path: Path) -
     assert profiles[0].estimates().equals(profiles[1].estimates())
 
 
-@pytest.mark.parametrize("fault", ["error", "short"])
+@pytest.mark.parametrize("fault", ["error", "short", "hang"])
 def test_failed_requests_change_nothing(tmp_path: Path, fault: str) -> None:
     script: dict[str, Any] = {"problems": spread(100)}
     profile(rehearsal(tmp_path / "well", 100, script=script), into=tmp_path / "whole")
     script["faults"] = [{"kind": fault, "share": 0.33, "times": 2}]
-    profile(rehearsal(tmp_path / "ill", 100, script=script), into=tmp_path / "out")
+    profile(rehearsal(tmp_path / "ill", 100, script=script, engine={"timeout": 0.3}), into=tmp_path / "out")
     assert Ledger(tmp_path / "out").failed_requests().height > 0
     assert drawn(tmp_path / "out") == drawn(tmp_path / "whole")
+    assert Ledger(tmp_path / "out").estimates()["k"].equals(Ledger(tmp_path / "whole").estimates()["k"])
+
+
+@pytest.mark.parametrize("fault", ["huge", "surrogates"])
+def test_completions_of_any_kind_change_no_verdict_and_no_count(tmp_path: Path, fault: str) -> None:
+    script: dict[str, Any] = {"problems": spread(60)}
+    profile(rehearsal(tmp_path / "well", 60, script=script), into=tmp_path / "whole")
+    script["faults"] = [{"kind": fault, "share": 0.05}]
+    profile(rehearsal(tmp_path / "ill", 60, script=script), into=tmp_path / "out")
+    assert drawn(tmp_path / "out") != drawn(tmp_path / "whole")
+    assert Ledger(tmp_path / "out").estimates().equals(Ledger(tmp_path / "whole").estimates())
+
+
+@pytest.mark.parametrize("at", [3, 60, 110])
+def test_a_run_whose_engine_dies_is_continued_to_the_unbroken_end(tmp_path: Path, at: int) -> None:
+    script: dict[str, Any] = {"capacity": 32, "problems": spread(100)}
+    whole = rehearsal(tmp_path / "well", 100, script=script)
+    profile(whole, into=tmp_path / "whole")
+    ill = rehearsal(tmp_path / "ill", 100, script={**script, "faults": [{"kind": "dead", "at": at}]})
+    with pytest.raises(EngineError, match="dead"):
+        profile(ill, into=tmp_path / "out")
+    profile(whole, into=tmp_path / "out")
+    assert drawn(tmp_path / "out") == drawn(tmp_path / "whole")
+    assert Ledger(tmp_path / "out").estimates().equals(Ledger(tmp_path / "whole").estimates())
 
 
 def test_a_run_that_is_killed_twenty_times_ends_like_an_unbroken_one(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ import hashlib
 import json
 import math
 import re
+import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +53,7 @@ from curate.errors import EngineError, RecipeError, RequestError
 from curate.recipe import EngineSection, ModelSection, SamplingSection, resolve_path
 from curate.records import Completion, ModelIdentity, Prompt, Request
 
+_FOUR = struct.Struct(">4Q")
 HUGE = 10_000_000
 """Characters of a completion that the fault ``huge`` touches."""
 
@@ -291,6 +293,6 @@ def _touched(completion: Completion, fault: str) -> Completion:
 def _uniforms(seed: int, stream: int = 0) -> tuple[float, float, float, float]:
     """Four numbers in (0, 1) that depend on the seed and the stream alone."""
     raw = hashlib.blake2b(seed.to_bytes(8, "big") + stream.to_bytes(2, "big"), digest_size=32).digest()
-    first, second, third, fourth = (int.from_bytes(raw[start : start + 8], "big") for start in (0, 8, 16, 24))
+    first, second, third, fourth = _FOUR.unpack(raw)
     scale = 2.0**-64
     return (first + 0.5) * scale, (second + 0.5) * scale, (third + 0.5) * scale, (fourth + 0.5) * scale

@@ -17,7 +17,8 @@ put on one side of a band that ends at 0 or 1.
 The learned prior is the maximum-likelihood mixing distribution among densities that are piecewise linear in theta. A
 mixing distribution without that restraint is a handful of points (Laird 1978), and points near an edge of the band
 make every problem near it look decided: in simulations with 60 problems and 2% of Jeffreys mixed in, 11 to 17% of
-those decided at confidence 0.9 were wrong (5 to 8% with the restraint), and with 641 problems 7 to 10% (4 to 8%).
+those decided at confidence 0.9 were wrong. With the restraint it was 5 to 9% with 70 problems and more, of every shape
+that has no lump right at an edge of the band.
 """
 
 from __future__ import annotations
@@ -40,8 +41,14 @@ KNOTS = 49
 """Knots of the learned density: 0.033 apart in theta, a little less than the standard deviation at n = 128."""
 FEWEST_PROBLEMS = 50
 """Below this many problems with rollouts, nothing is learned."""
-PSEUDO_PROBLEMS = 10.0
-"""Strength of the Jeffreys component: as if so many problems had been seen that follow it."""
+PSEUDO_PROBLEMS = 2.0
+"""Strength of the Jeffreys component: as if so many problems had been seen that follow it.
+
+It trades rollouts against caution. On 641 problems of two real shapes, a strength of 10 took 4% more rollouts and
+decided 1.5% fewer of the problems; of what it decided 94.1% were right where its posterior claimed 94.4% on average. With
+2 the claim is 94.7% and 93.1 to 93.6% are right, with 1 it is 95.0% and 92.8 to 93.4%. With 5,000 problems claim and truth
+differ by less than a percent at any of these.
+"""
 LEARN_FROM = 32
 """The prior is best learned from the first so many rollouts of each problem (or the pilot, where that is longer).
 
@@ -154,7 +161,7 @@ def fit_prior(n: ArrayLike, k: ArrayLike, grid: Grid) -> Prior:
 
     Maximises ``sum_i log sum_j p_j^k_i (1-p_j)^(n_i-k_i) w_j`` over the densities that are linear in theta between
     ``KNOTS`` knots, plus ``PSEUDO_PROBLEMS`` times the cross-entropy of Jeffreys relative to the density's mass at each
-    knot. With N problems the result is nowhere below 10 / (N + 10) times the Jeffreys prior, so no mass is ever zero;
+    knot. With N problems the result is nowhere below 2 / (N + 2) times the Jeffreys prior, so no mass is ever zero;
     a set of one kind gives a narrow prior, and the more problems, the less the second term says.
 
     The objective is strictly concave in 49 numbers. Newton's method with a line search reaches its only maximum in

@@ -90,7 +90,7 @@ def test_too_few_problems_teach_nothing():
 
 def test_the_fit_satisfies_the_conditions_of_a_maximum():
     # For a mixture sum_j w_j h_j, the gradient of the objective in every w_j must equal the total count:
-    # sum_i L_i(h_j) / L_i(w) + s m_j / w_j = N + s, with s = 10 pseudo-problems and m_j Jeffreys' mass at knot j.
+    # sum_i L_i(h_j) / L_i(w) + s m_j / w_j = N + s, with s = 2 pseudo-problems and m_j Jeffreys' mass at knot j.
     rng = np.random.default_rng(3)
     n = rng.integers(4, 40, 300)
     k = rng.binomial(n, rng.beta(0.5, 1.0, 300))
@@ -102,8 +102,8 @@ def test_the_fit_satisfies_the_conditions_of_a_maximum():
     assert residual.sum() < 1e-20
     weights = height * bumps.sum(axis=0)
     fits = stats.binom.pmf(k[:, None], n[:, None], grid.p) @ (bumps / bumps.sum(axis=0))
-    gradient = fits.T @ (1 / (fits @ weights)) + 10 * mass / weights
-    assert gradient == pytest.approx(np.full(49, 310.0), rel=1e-5)
+    gradient = fits.T @ (1 / (fits @ weights)) + 2 * mass / weights
+    assert gradient == pytest.approx(np.full(49, 302.0), rel=1e-5)
 
 
 def test_no_general_optimiser_finds_a_better_fit():
@@ -116,7 +116,7 @@ def test_no_general_optimiser_finds_a_better_fit():
     fits = stats.binom.pmf(k[:, None], n[:, None], grid.p) @ (bumps / bumps.sum(axis=0))
 
     def loss(weights):
-        return -np.log(fits @ weights).sum() - 10 * mass @ np.log(weights)
+        return -np.log(fits @ weights).sum() - 2 * mass @ np.log(weights)
 
     def loss_of_free(free):
         return loss(np.exp(free - free.max()) / np.exp(free - free.max()).sum())
@@ -137,7 +137,7 @@ def test_a_learned_prior_is_one_has_no_hole_and_mirrors(problems):
     prior = fit_prior(n, k, grid)
     assert prior.weights.sum() == pytest.approx(1.0, abs=1e-12)
     seen = np.count_nonzero(n)
-    floor = 10 / (seen + 10) if seen >= FEWEST_PROBLEMS else 1
+    floor = 2 / (seen + 2) if seen >= FEWEST_PROBLEMS else 1
     assert (prior.weights >= floor * jeffreys(grid).weights * (1 - 1e-6)).all()
     assert fit_prior(n, n - k, grid).weights[::-1] == pytest.approx(prior.weights, abs=1e-8)
 
@@ -148,10 +148,11 @@ def test_a_large_set_gives_back_the_distribution_it_was_drawn_from(shape):
     n = np.full(50_000, 24)
     k = rng.binomial(n, rng.beta(*shape, n.size))
     prior = fit_prior(n, k, make_grid())
-    # 24 rollouts blur theta by 0.1: the distribution is known to a percent or so where theta is 3 blurs from 0 and
-    # pi/2, while nearer, at p = 0.02 (theta 0.14), very different ones explain the same counts.
+    # 24 rollouts blur theta by 0.1: the distribution is known to two percent or so where theta is 3 blurs from 0 and
+    # pi/2, while nearer, at p = 0.02 (theta 0.14), very different ones explain the same counts. Ten pseudo-problems of
+    # Jeffreys would smooth these smooth shapes to within 0.015, and lumpy ones away: two leave an error of up to 0.023.
     for p in (0.1, 0.2, 0.5, 0.8, 0.9):
-        assert cdf(prior, p) == pytest.approx(stats.beta(*shape).cdf(p), abs=0.015)
+        assert cdf(prior, p) == pytest.approx(stats.beta(*shape).cdf(p), abs=0.025)
 
 
 def test_stopping_by_looking_does_not_bias_the_fit():
