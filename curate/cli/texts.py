@@ -94,7 +94,9 @@ def print_problem(view: ProblemView, limit: int, console: Console | None = None)
         f"{estimate['k']} of {estimate['n']} pass; pass rate {estimate['pass_rate']:.3f} "
         f"\\[{estimate['ci_low']:.3f}, {estimate['ci_high']:.3f}], in band with probability {estimate['p_in_band']:.3f}"
     )
-    out.print(f"\n[dim]prompt[/dim]\n{escape(problem['prompt'] or problem['question'])}")
+    out.print("\n[dim]prompt[/dim]")
+    # Without markup: it would take the backslash of LaTeX's \[ for its own.
+    out.print(problem["prompt"] or problem["question"], markup=False)
     out.print(f"\n[dim]reference[/dim] {escape(' | '.join(problem['answers']))}")
     if not view.rollouts:
         out.print("\n[dim]the rollouts are not on this disk; profiling again with the same recipe draws the same[/dim]")
@@ -105,7 +107,7 @@ def print_problem(view: ProblemView, limit: int, console: Console | None = None)
         out.print(
             f"\n[{color}]{verdict}[/] [dim]#{rollout['index']}, {tokens}, {escape(rollout['reason'] or '')}[/dim]"
         )
-        out.print(escape(rollout["completion"]))
+        out.print(rollout["completion"], markup=False)
     if len(view.rollouts) > limit:
         out.print(f"\n[dim]{len(view.rollouts) - limit} more: --limit {len(view.rollouts)}[/dim]")
 
@@ -145,12 +147,13 @@ def print_verification(found: Verification, limit: int = 20, console: Console | 
         out.print(table)
         _say_more(out, len(changes.flips), limit)
     for example in changes.examples:
-        out.print(f"\n[bold]{escape(example.problem_id)}[/bold] #{example.index}", end="")
-        out.print(f"  [dim]reference[/dim] {escape(_clip(' | '.join(example.references)))}")
+        out.print(f"\n[bold]{escape(example.problem_id)}[/bold] #{example.index}")
+        # Without markup: it would take the backslash of LaTeX's \[ for its own.
+        out.print(f"  reference: {_clip(' | '.join(example.references))}", markup=False, soft_wrap=True)
         for name, said in (("was", example.before), ("now", example.after)):
             answer = "no answer" if said.answer is None else _clip(said.answer)
-            out.print(f"  {name} {said.verdict}: {escape(answer)} [dim]({escape(said.reason)})[/dim]")
-        out.print(f"  [dim]...{escape(example.tail)}[/dim]")
+            out.print(f"  {name} {said.verdict}: {answer} ({said.reason})", markup=False, soft_wrap=True)
+        out.print(f"  ...{example.tail}", markup=False, soft_wrap=True, style="dim")
     out.print()
     if found.summary is not None:
         print_summary(found.summary, out)

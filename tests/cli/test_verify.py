@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import profile
+from builders import profile, rollout
 
 from curate.cli.main import run
 from curate.ledger import Ledger
@@ -25,7 +25,7 @@ def test_a_person_sees_the_table_the_flips_and_examples(folder: Path, capsys: py
     assert ["was", "pass", "48", "0", "0"] in rows
     assert ["was", "fail", "16", "0", "0"] in rows
     assert any(row[:5] == ["half", "in_band", "too_easy", "16/32", "32/32"] for row in rows)
-    assert "half #1  reference 4" in said
+    assert "half #1\n  reference: 4\n" in said
     assert "was fail: 4 (equal)" in said
     assert "now pass: 4 (equal)" in said
     assert "--adopt" in said
@@ -66,3 +66,15 @@ def test_what_makes_no_sense_is_said(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert said in captured.err
+
+
+def test_completions_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = profile(tmp_path / "out", {"a": [False]})
+    with ledger.writing():
+        ledger.append_rollouts([rollout("a", 1, completion=r"so \[ x = [bold]4[/bold] \] \boxed{4}")])
+    assert run(["verify", str(ledger.path), "--verifier", "exact"]) == 0
+    assert r"...so \[ x = [bold]4[/bold] \] \boxed{4}" in capsys.readouterr().out
+    assert run(["verify", str(ledger.path), "--verifier", "exact", "--adopt"]) == 0
+    capsys.readouterr()
+    assert run(["show", str(ledger.path), "a"]) == 0
+    assert "\n" + r"so \[ x = [bold]4[/bold] \] \boxed{4}" in capsys.readouterr().out
