@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from curate.profiling import profile as profile
     from curate.publish.release import filter as filter
     from curate.recipe import load as load_recipe
+    from curate.verifying import verify as verify
 
 _CALLS = {
     "profile": ("curate.profiling", "profile"),
     "plan": ("curate.planning", "plan"),
     "import_rollouts": ("curate.importing", "import_rollouts"),
+    "verify": ("curate.verifying", "verify"),
     "filter": ("curate.publish.release", "filter"),
     "load_recipe": ("curate.recipe", "load"),
 }
 
-__all__ = ["filter", "import_rollouts", "load_recipe", "plan", "profile"]
+__all__ = ["filter", "import_rollouts", "load_recipe", "plan", "profile", "verify"]
 
 
 def __getattr__(name: str) -> Any:

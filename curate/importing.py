@@ -26,6 +26,7 @@ from curate.recipe import BandSection, VerifierSection
 from curate.recorder import Recorder
 from curate.records import Judgement, Problem, Rollout, Verdict, VerdictKind
 from curate.summary import Session, Summary, now, sum_up, versions
+from curate.verifiers.memory import CACHE
 
 CHUNK = 2000
 """Rollouts read, judged and written at a time."""
@@ -98,7 +99,7 @@ def import_rollouts(
     started, begun = now(), time.monotonic()
     with ledger.writing():
         brought = asyncio.run(_bring(log, ledger, section, manifest, report))
-        session = Session("import", f"import {format}", started, time.monotonic() - begun, *brought, failed_requests=0)
+        session = Session("import", f"import {format}", started, time.monotonic() - begun, *brought)
         summary = sum_up(ledger, session)
     return Imported(
         summary=summary,
@@ -160,8 +161,8 @@ async def _bring(
     section: VerifierSection,
     manifest: dict[str, Any],
     report: Callable[[int, int], None] | None,
-) -> tuple[int, int, int]:
-    """Write problems, rollouts and verdicts; returns how many rollouts and tokens were new."""
+) -> tuple[int, int, int, int, int, int]:
+    """Write problems, rollouts and verdicts; returns the figures of the session."""
     logged = section.kind == LOGGED
     pool = None if logged else verifiers.connect(section)
     own = Recorder(ledger, manifest["verifier_fingerprint"])
@@ -171,6 +172,7 @@ async def _bring(
         problems: Sequence[Problem] = log.problems
         if pool is not None:
             await pool.start()
+            pool.remember(ledger.comparisons(manifest["verifier_fingerprint"], CACHE), own.add_comparison)
             problems = await set_unsound_aside(pool, problems)
         ledger.write_problems(problems, [problem.question for problem in problems])
         ledger.write_manifest({**ledger.manifest(), **manifest} if ledger.exists() else manifest)
@@ -198,7 +200,8 @@ async def _bring(
         own.flush()
         if pool is not None:
             await pool.close()
-    return new, prompt_tokens, completion_tokens
+    compared, reused = (pool.compared, pool.reused) if pool is not None else (0, 0)
+    return new, prompt_tokens, completion_tokens, 0, compared, reused
 
 
 def _judged(ledger: Ledger, fingerprint: str) -> set[tuple[str, int]]:

@@ -6,11 +6,18 @@ works or where verdicts are kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from curate.records import Case, Judgement, Problem, Reason, Rollout, Verdict, VerdictKind
+
+PIECE = 256
+"""Rollouts that ``verify_all`` judges in one go: their verdicts come together."""
+
+AT_ONCE = 8
+"""Pieces judged at once: one that waits for a hanging case must not leave the other workers idle."""
 
 _TRUNCATED = Judgement(VerdictKind.FAIL, reward=0.0, answer=None, reason="truncated", seconds=0.0)
 
@@ -57,6 +64,40 @@ async def verify(judge: Judge, problems: Mapping[str, Problem], rollouts: Sequen
     return [
         verdict_of(rollout, _TRUNCATED if rollout.finish_reason == "length" else next(judged)) for rollout in rollouts
     ]
+
+
+async def verify_all(
+    judge: Judge,
+    problems: Mapping[str, Problem],
+    batches: Iterable[Sequence[Rollout]],
+    take: Callable[[list[Verdict]], None],
+) -> None:
+    """Judge batches of rollouts as they are read, a few pieces at once, so that no more of them are in memory.
+
+    Args:
+        judge: A started verifier pool.
+        problems: By id; a rollout of another problem is passed over.
+        batches: Read as the judging proceeds.
+        take: Called with the verdicts of each piece, when they are there.
+    """
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def judged(rollouts: Sequence[Rollout]) -> None:
+        try:
+            take(await verify(judge, problems, rollouts))
+        finally:
+            room.release()
+
+    waiting = iter(batches)
+    try:
+        async with asyncio.TaskGroup() as group:
+            while (batch := await asyncio.to_thread(next, waiting, None)) is not None:
+                ours = [rollout for rollout in batch if rollout.problem_id in problems]
+                for first in range(0, len(ours), PIECE):
+                    await room.acquire()
+                    group.create_task(judged(ours[first : first + PIECE]))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
 
 
 def verdict_of(rollout: Rollout, found: Judgement) -> Verdict:

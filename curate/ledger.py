@@ -1,8 +1,8 @@
 """The ledger: a profile on disk. What cost GPU hours is written here once, and read from here ever after.
 
-Owns the files of ``profiles/<name>/``: immutable parquet files of rollouts, verdicts and failed requests, each written
-whole or not at all, and the small files beside them. Must not know how rollouts are drawn or judged; profiling writes
-here, everything to its right only reads.
+Owns the files of ``profiles/<name>/``: immutable parquet files of rollouts, verdicts, comparisons and failed requests,
+each written whole or not at all, and the small files beside them. Must not know how rollouts are drawn or judged:
+profiling, importing and verifying write here, everything to its right only reads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import polars as pl
 
 from curate import durable
 from curate.errors import LedgerBusy, LedgerCorrupt, LedgerError
-from curate.records import FailedRequest, Problem, Rollout, Verdict
+from curate.records import Comparison, FailedRequest, Problem, Rollout, Verdict
 
 FORMAT = 1
 """Version of the layout; a profile of another one is refused."""
@@ -49,6 +49,9 @@ VERDICTS = pl.Schema(
         "reason": pl.String,
         "seconds": pl.Float64,
     }
+)
+COMPARISONS = pl.Schema(
+    [("answers", pl.List(pl.String)), ("answer", pl.String), ("reward", pl.Float64), ("reason", pl.String)]
 )
 ERRORS = pl.Schema(
     {
@@ -184,6 +187,16 @@ class Ledger:
         columns["reason"] = [clean(text) for text in columns["reason"]]
         self._append(f"verdicts/{fingerprint}", columns, VERDICTS)
 
+    def append_comparisons(self, fingerprint: str, comparisons: Sequence[Comparison]) -> None:
+        """Write one immutable file of comparisons under their verifier's fingerprint.
+
+        A comparison whose texts no file can hold is left out: with another text it would be another comparison.
+        """
+        kept = [
+            one for one in comparisons if all(clean(text) == text for text in (*one.answers, one.answer, one.reason))
+        ]
+        self._append(f"comparisons/{fingerprint}", _columns(kept, COMPARISONS), COMPARISONS)
+
     def append_errors(self, errors: Sequence[FailedRequest]) -> None:
         """Write one immutable file of failed requests. They are no rollouts: the same indices are asked again."""
         columns = _columns(errors, ERRORS)
@@ -203,11 +216,55 @@ class Ledger:
         """All rollouts as a lazy frame, for work that must not hold every completion in memory."""
         return self._scan("rollouts", ROLLOUTS)
 
+    def scan_verdicts(self, fingerprint: str) -> pl.LazyFrame:
+        """All verdicts of one verifier as a lazy frame, those that a newer one has replaced included."""
+        return self._scan(f"verdicts/{fingerprint}", VERDICTS)
+
     def verdicts(self, fingerprint: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """All verdicts of one verifier; the newest where a rollout was judged more than once."""
         wanted = list(columns) if columns is not None else None
         found = self._read_all(f"verdicts/{fingerprint}", VERDICTS, wanted)
         return found.unique(["problem_id", "index"], keep="last", maintain_order=True)
+
+    def unjudged(self, judged: pl.DataFrame) -> Iterator[list[Rollout]]:
+        """Rollouts that are not among the judged, a file of them at a time, so that no more of them are in memory.
+
+        Args:
+            judged: ``problem_id`` and ``index`` of those that are.
+
+        Raises:
+            LedgerCorrupt: a file is unreadable.
+        """
+        key = ["problem_id", "index"]
+        files = self._files("rollouts")
+        keys = [_read_file(file, key) for file in files]
+        if not files:
+            return
+        waiting = pl.concat(keys).with_row_index("row").join(judged.select(key), on=key, how="anti")["row"].sort()
+        first = 0
+        for file, names in zip(files, keys, strict=True):
+            begin, end = waiting.search_sorted(first), waiting.search_sorted(first + names.height)
+            if begin < end:
+                rows = _read_file(file, None)[waiting[begin:end] - first]
+                yield [Rollout(**row) for row in rows.iter_rows(named=True)]
+            first += names.height
+
+    def comparisons(self, fingerprint: str, most: int) -> list[Comparison]:
+        """What one verifier compared, oldest first; about the newest ``most`` where there are more.
+
+        Raises:
+            LedgerCorrupt: a file is unreadable.
+        """
+        frames: list[pl.DataFrame] = []
+        for file in reversed(self._files(f"comparisons/{fingerprint}")):
+            if sum(frame.height for frame in frames) >= most:
+                break
+            frames.append(_read_file(file, None))
+        return [
+            Comparison(tuple(answers), answer, reward, reason)
+            for frame in reversed(frames)
+            for answers, answer, reward, reason in frame.select(COMPARISONS.names()).iter_rows()
+        ]
 
     def failed_requests(self) -> pl.DataFrame:
         """All failed requests, whether or not they succeeded later."""
@@ -280,7 +337,7 @@ class Ledger:
     # -- files ----------------------------------------------------------------------------------------------------
 
     def _append(self, folder: str, columns: dict[str, list[Any]], schema: pl.Schema) -> None:
-        if not columns["problem_id"]:
+        if not any(columns.values()):
             return
         frame = pl.DataFrame(columns, schema=schema)
         name = f"{folder}/{time.time_ns()}-{uuid.uuid4().hex[:8]}.parquet"
@@ -291,10 +348,7 @@ class Ledger:
         if not file.exists():
             self.manifest()
             raise LedgerCorrupt("the profile has no such file", where=str(file))
-        try:
-            frame = pl.read_parquet(file)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise _corrupt(file, error) from error
+        frame = _read_file(file, None)
         if schema is not None and frame.schema != schema:
             raise LedgerCorrupt(f"unexpected columns: {', '.join(frame.columns)}", where=str(file))
         return frame
@@ -314,10 +368,7 @@ class Ledger:
             return (lazy.select(columns) if columns else lazy).collect()
         except (OSError, pl.exceptions.PolarsError) as error:
             for file in self._files(folder):
-                try:
-                    pl.read_parquet(file, columns=columns)
-                except (OSError, pl.exceptions.PolarsError) as cause:
-                    raise _corrupt(file, cause) from cause
+                _read_file(file, columns)
             raise _corrupt(self.path / folder, error) from error
 
 
@@ -328,6 +379,13 @@ def clean(text: str) -> str:
 
 def _columns(records: Sequence[object], schema: pl.Schema) -> dict[str, list[Any]]:
     return {name: list(map(attrgetter(name), records)) for name in schema}
+
+
+def _read_file(file: Path, columns: list[str] | None) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(file, columns=columns)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _corrupt(file, error) from error
 
 
 def _corrupt(file: Path, error: Exception) -> LedgerCorrupt:

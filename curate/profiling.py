@@ -21,19 +21,17 @@ from curate import recipe as recipes
 from curate.allocation import Adaptive, Allocation, Fixed, Mark, Track
 from curate.engines import Engine
 from curate.errors import CurateError, LedgerError, ProtocolChanged, Stopped, UsageError
-from curate.judging import set_unsound_aside, verify
+from curate.judging import set_unsound_aside, verify_all
 from curate.ledger import Ledger
 from curate.problems import ProblemSet, prompts
 from curate.recipe import Recipe
 from curate.recorder import Recorder
-from curate.records import Problem, Prompt, Rollout, VerdictKind
+from curate.records import Problem, Prompt, Verdict, VerdictKind
 from curate.scheduler import Scheduler, Tally
 from curate.signals import until_signalled
 from curate.summary import Session, Summary, now, sum_up, versions
+from curate.verifiers.memory import CACHE
 from curate.verifiers.pool import VerifierPool
-
-TICK = 0.2
-"""Seconds between two looks at the flush window and the progress."""
 
 Report = Callable[[Tally], None]
 
@@ -82,6 +80,8 @@ def profile(
                 prompt_tokens=tally.prompt_tokens,
                 completion_tokens=tally.completion_tokens,
                 failed_requests=tally.failed_requests,
+                compared=run.pool.compared,
+                reused=run.pool.reused,
             ),
             # A shard knows its own problems only: the whole is estimated from the whole.
             allocation.prior if shard is None else None,
@@ -193,9 +193,10 @@ async def _work(run: Run, allocation: Allocation, tally: Tally, report: Report |
     recorder = Recorder(run.ledger, run.fingerprint)
     try:
         await run.pool.start()
+        run.pool.remember(run.ledger.comparisons(run.fingerprint, CACHE), recorder.add_comparison)
         tracks = await _prepare(run)
         async with asyncio.TaskGroup() as both:
-            ticking = both.create_task(_tick(recorder, tally, report))
+            ticking = both.create_task(recorder.keep_flushed(None if report is None else lambda: report(tally)))
             await _judge_leftovers(run, tracks, recorder)
             if tracks:
                 await run.engine.start()
@@ -231,7 +232,9 @@ async def _prepare(run: Run) -> list[Track]:
         # A summary that came without its rollouts, as a committed one does, is begun anew.
         history: dict[str, Any] = run.ledger.manifest() if held else {}
         kept: dict[str, Any] = {
-            key: history[key] for key in ("created", "updated", "sessions", "counts", "cost") if key in history
+            key: history[key]
+            for key in ("created", "updated", "sessions", "counts", "cost", "verifiers")
+            if key in history
         }
         run.ledger.write_manifest({**_manifest(run), **kept})
     return tracks_held(run, [(problem, made[problem.problem_id]) for problem in run.mine(found)])
@@ -273,28 +276,13 @@ def _manifest(run: Run) -> dict[str, Any]:
 
 async def _judge_leftovers(run: Run, tracks: Sequence[Track], recorder: Recorder) -> None:
     """Judge what an earlier run drew and did not live to judge."""
-    judged = run.ledger.verdicts(run.fingerprint, ["problem_id", "index"])
-    unjudged = run.ledger.scan_rollouts().join(judged.lazy(), on=["problem_id", "index"], how="anti").collect()
     by_id = {track.problem.problem_id: track for track in tracks}
-    for rows in unjudged.partition_by("problem_id"):
-        track = by_id.get(rows["problem_id"][0])
-        if track is not None:
-            rollouts = [Rollout(**row) for row in rows.iter_rows(named=True)]
-            verdicts = await verify(run.pool, {track.problem.problem_id: track.problem}, rollouts)
-            for verdict in verdicts:
-                track.marks[verdict.index] = Mark.of(verdict.verdict)
-            recorder.add_verdicts(verdicts)
 
+    def take(verdicts: list[Verdict]) -> None:
+        for verdict in verdicts:
+            by_id[verdict.problem_id].marks[verdict.index] = Mark.of(verdict.verdict)
+        recorder.add_verdicts(verdicts)
 
-async def _tick(recorder: Recorder, tally: Tally, report: Report | None) -> None:
-    """Keep the flush window, and the progress alive."""
-    try:
-        while True:
-            if report is not None:
-                report(tally)
-            await asyncio.sleep(TICK)
-            if recorder.due():
-                await asyncio.to_thread(recorder.flush)
-    finally:
-        if report is not None:
-            report(tally)
+    judged = run.ledger.verdicts(run.fingerprint, ["problem_id", "index"])
+    mine = {problem_id: track.problem for problem_id, track in by_id.items()}
+    await verify_all(run.pool, mine, run.ledger.unjudged(judged), take)

@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -197,11 +198,8 @@ def parse(raw: object, *, where: str = "recipe", overrides: tuple[str, ...] = ()
         raise RecipeError("a recipe is a mapping of sections", where=where, hint="see recipes/demo.yaml")
     settings = copy.deepcopy(raw)
     for override in overrides:
-        _apply(settings, override)
-    try:
-        settings = json.loads(json.dumps(settings, default=str))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise RecipeError(f"cannot be written as JSON: {error}", where=where, hint="keys are plain texts") from error
+        _apply(settings, override, "--set")
+    settings = _as_json(settings, where)
     try:
         return Recipe.model_validate(settings)
     except ValidationError as error:
@@ -222,6 +220,18 @@ def parse_section(kind: type[AnySection], raw: dict[str, Any], *, where: str) ->
         raise _explain(complaints[0], where, len(complaints) - 1, kind) from error
 
 
+def read_settings(texts: Sequence[str], *, where: str) -> dict[str, Any]:
+    """Read ``key.path=value`` settings, whose values are YAML, into one mapping.
+
+    Raises:
+        RecipeError: one of them is written otherwise.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        _apply(settings, text, where)
+    return _as_json(settings, where)
+
+
 class _Loader(yaml.SafeLoader):
     """YAML in which a key stands once: of two, YAML keeps the last and says nothing."""
 
@@ -239,20 +249,29 @@ def _read_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)
 
 
-def _apply(settings: dict[str, Any], override: str) -> None:
+def _as_json(settings: dict[str, Any], where: str) -> dict[str, Any]:
+    """Settings as the manifest will hold them."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(settings, default=str))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecipeError(f"cannot be written as JSON: {error}", where=where, hint="keys are plain texts") from error
+    return plain
+
+
+def _apply(settings: dict[str, Any], override: str, where: str) -> None:
     key, sign, value = override.partition("=")
     if not sign or not key:
-        raise RecipeError(f"cannot read {override!r}", where="--set", hint="write key.path=value, e.g. band.low=0.1")
+        raise RecipeError(f"cannot read {override!r}", where=where, hint="write key.path=value, e.g. band.low=0.1")
     node = settings
     *parents, leaf = key.split(".")
     for parent in parents:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
-            raise RecipeError(f"{parent!r} in {key!r} is not a section", where="--set")
+            raise RecipeError(f"{parent!r} in {key!r} is not a section", where=where)
     try:
         node[leaf] = _read_yaml(value)
     except (yaml.YAMLError, ValueError) as error:
-        raise RecipeError(f"the value in {override!r} is not YAML", where="--set", hint="quote it") from error
+        raise RecipeError(f"the value in {override!r} is not YAML", where=where, hint="quote it") from error
 
 
 def _explain(complaint: Any, where: str, others: int, root: type[Section] = Recipe) -> RecipeError:

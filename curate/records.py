@@ -172,6 +172,17 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a verifier once said of an extracted answer, as the ledger keeps it: it will say so again."""
+
+    answers: tuple[str, ...]
+    """The accepted references."""
+    answer: str
+    reward: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """A judgement tied to its rollout, as the ledger keeps it."""
 

@@ -26,7 +26,7 @@ class Session:
     """What one run of a command added to a profile."""
 
     command: str
-    """``profile`` or ``import``."""
+    """``profile``, ``import`` or ``verify``."""
     engine: str
     started: str
     """UTC, ISO 8601."""
@@ -35,6 +35,10 @@ class Session:
     prompt_tokens: int
     completion_tokens: int
     failed_requests: int
+    compared: int
+    """Answers, references included, that the verifier's workers were given."""
+    reused: int
+    """Those whose ruling was known, from this run or an earlier one."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +123,9 @@ def summarise(estimates: pl.DataFrame, name: str, band: BandSection, path: Path)
         name=name,
         problems=estimates.height,
         kept=estimates.height - excluded.height,
-        outcomes=_tally(estimates["outcome"]),
-        reasons=_tally(excluded["reasons"].explode(empty_as_null=True).drop_nulls()),
-        next_steps=_tally(excluded["next_step"]),
+        outcomes=tally(estimates["outcome"]),
+        reasons=tally(excluded["reasons"].explode(empty_as_null=True).drop_nulls()),
+        next_steps=tally(excluded["next_step"]),
         rollouts=int(estimates["n"].sum()) + int(estimates["n_unscored"].sum()),
         scored=int(estimates["n"].sum()),
         passes=int(estimates["k"].sum()),
@@ -132,7 +136,8 @@ def summarise(estimates: pl.DataFrame, name: str, band: BandSection, path: Path)
     )
 
 
-def _tally(values: pl.Series) -> dict[str, int]:
+def tally(values: pl.Series) -> dict[str, int]:
+    """How often each value comes, the most frequent first."""
     counted = values.alias("value").value_counts().sort(["count", "value"], descending=[True, False])
     return {str(row["value"]): int(row["count"]) for row in counted.iter_rows(named=True)}
 
@@ -152,4 +157,6 @@ def _counts(summary: Summary) -> dict[str, Any]:
 
 def _cost(sessions: list[dict[str, Any]]) -> dict[str, float]:
     keys = ("seconds", "rollouts", "prompt_tokens", "completion_tokens", "failed_requests")
-    return {key: sum(session[key] for session in sessions) for key in keys}
+    # Judging stored rollouts again is no part of what they cost: the speed of a next run is told by these.
+    drawing = [session for session in sessions if session["command"] != "verify"]
+    return {key: sum(session[key] for session in drawing) for key in keys}

@@ -18,6 +18,7 @@ from curate.errors import CurateError
 COMMANDS = {
     "profile": "curate.cli.profile",
     "import": "curate.cli.import_",
+    "verify": "curate.cli.verify",
     "filter": "curate.cli.filter",
     "show": "curate.cli.show",
     "doctor": "curate.cli.doctor",

@@ -1,4 +1,4 @@
-"""What several commands print for a person: the summary of a profile.
+"""What commands print for a person: the summary of a profile, one problem, what a verifier changes.
 
 Must not compute: it is given the numbers. Plain when piped, because rich notices.
 """
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from curate.summary import Summary
+from curate.verifying import Verification
 from curate.viewing import Overview, ProblemView
 
 MEANING = {
@@ -93,7 +94,9 @@ def print_problem(view: ProblemView, limit: int, console: Console | None = None)
         f"{estimate['k']} of {estimate['n']} pass; pass rate {estimate['pass_rate']:.3f} "
         f"\\[{estimate['ci_low']:.3f}, {estimate['ci_high']:.3f}], in band with probability {estimate['p_in_band']:.3f}"
     )
-    out.print(f"\n[dim]prompt[/dim]\n{escape(problem['prompt'] or problem['question'])}")
+    out.print("\n[dim]prompt[/dim]")
+    # Without markup: it would take the backslash of LaTeX's \[ for its own.
+    out.print(problem["prompt"] or problem["question"], markup=False)
     out.print(f"\n[dim]reference[/dim] {escape(' | '.join(problem['answers']))}")
     if not view.rollouts:
         out.print("\n[dim]the rollouts are not on this disk; profiling again with the same recipe draws the same[/dim]")
@@ -104,6 +107,72 @@ def print_problem(view: ProblemView, limit: int, console: Console | None = None)
         out.print(
             f"\n[{color}]{verdict}[/] [dim]#{rollout['index']}, {tokens}, {escape(rollout['reason'] or '')}[/dim]"
         )
-        out.print(escape(rollout["completion"]))
+        out.print(rollout["completion"], markup=False)
     if len(view.rollouts) > limit:
         out.print(f"\n[dim]{len(view.rollouts) - limit} more: --limit {len(view.rollouts)}[/dim]")
+
+
+def print_verification(found: Verification, limit: int = 20, console: Console | None = None) -> None:
+    """Print what a verifier changes: the table of verdicts, references it cannot use, outcomes that flip, examples."""
+    out = console or Console(highlight=False)
+    changes = found.changes
+    out.print(
+        f"[bold]{escape(found.verifier)}[/bold]: {found.judged:,} of {changes.rollouts:,} rollouts judged now, "
+        f"{found.compared:,} answers compared and {found.reused:,} known\n"
+    )
+    table = _plain_table("verdicts", *(f"now {kind}" for kind in changes.verdicts))
+    for kind, row in changes.verdicts.items():
+        table.add_row(f"was {kind}", *(f"{count:,}" for count in row.values()))
+    out.print(table)
+    out.print(f"{changes.changed:,} verdicts changed; problems kept: {changes.kept_before:,} -> {changes.kept_after:,}")
+    if found.bad_references:
+        table = _plain_table("references that fail it", "", "why", right=False)
+        for bad in found.bad_references[:limit]:
+            table.add_row(escape(bad.problem_id), escape(_clip(" | ".join(bad.references))), escape(bad.why))
+        out.print()
+        out.print(table)
+        _say_more(out, len(found.bad_references), limit)
+    if changes.flips:
+        table = _plain_table("outcomes that flip", "was", "now", "passes was", "now", "pass rate was", "now")
+        for flip in changes.flips[:limit]:
+            table.add_row(
+                escape(flip.problem_id),
+                flip.before,
+                flip.after,
+                f"{flip.passes_before}/{flip.scored_before}",
+                f"{flip.passes_after}/{flip.scored_after}",
+                *("-" if rate is None else f"{rate:.3f}" for rate in (flip.pass_rate_before, flip.pass_rate_after)),
+            )
+        out.print()
+        out.print(table)
+        _say_more(out, len(changes.flips), limit)
+    for example in changes.examples:
+        out.print(f"\n[bold]{escape(example.problem_id)}[/bold] #{example.index}")
+        # Without markup: it would take the backslash of LaTeX's \[ for its own.
+        out.print(f"  reference: {_clip(' | '.join(example.references))}", markup=False, soft_wrap=True)
+        for name, said in (("was", example.before), ("now", example.after)):
+            answer = "no answer" if said.answer is None else _clip(said.answer)
+            out.print(f"  {name} {said.verdict}: {answer} ({said.reason})", markup=False, soft_wrap=True)
+        out.print(f"  ...{example.tail}", markup=False, soft_wrap=True, style="dim")
+    out.print()
+    if found.summary is not None:
+        print_summary(found.summary, out)
+    else:
+        out.print("the profile still goes by its own verdicts; --adopt lets it go by these")
+
+
+def _plain_table(name: str, *headings: str, right: bool = True) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(name)
+    for heading in headings:
+        table.add_column(heading, justify="right" if right else "left")
+    return table
+
+
+def _say_more(out: Console, count: int, limit: int) -> None:
+    if count > limit:
+        out.print(f"[dim]{count - limit:,} more: --json lists them all[/dim]")
+
+
+def _clip(text: str, width: int = 100) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -45,9 +45,9 @@ PSEUDO_PROBLEMS = 2.0
 """Strength of the Jeffreys component: as if so many problems had been seen that follow it.
 
 It trades rollouts against caution. On 641 problems of two real shapes, a strength of 10 took 4% more rollouts and
-decided 1.5% fewer of the problems; of what it decided 94.1% were right where its posterior claimed 94.4% on average. With
-2 the claim is 94.7% and 93.1 to 93.6% are right, with 1 it is 95.0% and 92.8 to 93.4%. With 5,000 problems claim and truth
-differ by less than a percent at any of these.
+decided 1.5% fewer of the problems; of what it decided 94.1% were right where its posterior claimed 94.4% on average.
+With 2 the claim is 94.7% and 93.1 to 93.6% are right, with 1 it is 95.0% and 92.8 to 93.4%. With 5,000 problems claim
+and truth differ by at most a percent at 2.
 """
 LEARN_FROM = 32
 """The prior is best learned from the first so many rollouts of each problem (or the pilot, where that is longer).

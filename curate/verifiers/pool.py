@@ -1,8 +1,8 @@
 """The pool: cases in, judgements out, over worker processes that may hang or die without costing another case.
 
-Owns the cache, the split into batches and the replacement of workers. Must not know any kind of verifier, engines or
-the ledger. One thread stands behind each worker and may block on it; callers wait on futures, so one event loop can ask
-for many judgements at once and a busy loop never makes a worker look late.
+Owns the split into batches and the replacement of workers. Must not know any kind of verifier, engines or the ledger.
+One thread stands behind each worker and may block on it; callers wait on futures, so one event loop can ask for many
+judgements at once and a busy loop never makes a worker look late.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from curate.errors import VerifierError
-from curate.records import Case, Judgement, VerdictKind
+from curate.records import Case, Comparison, Judgement, VerdictKind
+from curate.verifiers.memory import Key, Memory, comparison
 from curate.verifiers.process import START_SECONDS, Gone, Late, WorkerProcess
 from curate.verifiers.protocol import DIED, NO_ANSWER, NO_REFERENCE, TIMEOUT, Comparer, Ruling, Verifier
 
@@ -35,17 +36,15 @@ RECYCLE = 20_000
 STARTS = 3
 """Times a worker may die while starting before the pool gives up."""
 
-CACHE = 200_000
-"""Rulings kept; the oldest go first."""
-
-_Key = tuple[tuple[str, ...], str]
+CHECKED = 16_384
+"""Problems whose references are checked at a time: each comparison under way costs about a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Task:
     """One thing for a worker to rule on."""
 
-    payload: Case | _Key
+    payload: Case | Key
     done: Future[Ruling]
 
 
@@ -76,8 +75,13 @@ class VerifierPool:
         self._threads: list[threading.Thread] = []
         self._processes: set[WorkerProcess] = set()
         self._unfinished = 0
-        self._pending: dict[_Key, Future[Ruling]] = {}
-        self._cache: dict[_Key, Ruling] = {}
+        self._pending: dict[Key, Future[Ruling]] = {}
+        self._memory = Memory()
+        self._tell: Callable[[Comparison], None] | None = None
+        self.compared = 0
+        """Pairs or cases that were given to workers."""
+        self.reused = 0
+        """Rulings asked for that were there already, or under way."""
         self._closed = False
 
     async def start(self) -> None:
@@ -95,6 +99,22 @@ class VerifierPool:
             self._hire(ready)
         await asyncio.wrap_future(ready)
 
+    def remember(self, known: Iterable[Comparison], tell: Callable[[Comparison], None]) -> None:
+        """Take up what earlier runs compared, and pass on what this one will. Nothing to a verifier that never caches.
+
+        Only what is certain is passed on: a timeout or an error may end otherwise next time.
+
+        Args:
+            known: Comparisons by this very verifier, the oldest first.
+            tell: Called from any thread with each new comparison.
+        """
+        if self._comparer is None:
+            return
+        with self._lock:
+            self._tell = tell
+            for one in known:
+                self._memory.recall(one)
+
     async def judge(self, cases: Sequence[Case]) -> list[Judgement]:
         """Judge cases; safe to call many times at once.
 
@@ -111,11 +131,13 @@ class VerifierPool:
             raise _closed()
         rulings: list[Ruling | Future[Ruling]] = []
         tasks: list[_Task] = []
-        for position, case in enumerate(cases):
-            if position % 256 == 255:
-                await asyncio.sleep(0)  # extracting answers is cheap, yet others run on this loop too
-            rulings.append(self._rule_or_ask(case, tasks))
-        self._submit(tasks)
+        try:
+            for position, case in enumerate(cases):
+                if position % 256 == 255:
+                    await asyncio.sleep(0)  # extracting answers is cheap, yet others run on this loop too
+                rulings.append(self._rule_or_ask(case, tasks))
+        finally:
+            self._submit(tasks)  # also when cancelled meanwhile: another caller may wait for one of them already
         await _wait(rulings)
         judgements: list[Judgement] = []
         counted: set[Future[Ruling]] = set()
@@ -146,13 +168,16 @@ class VerifierPool:
             raise _closed()
         if self._comparer is None:
             return [None if references else NO_REFERENCE for references in items]
-        tasks: list[_Task] = []
-        asked = [[self._ask(((r,), r), tasks) for r in references] for references in items]
-        self._submit(tasks)
-        await _wait([ruling for group in asked for ruling in group])
-        return [
-            _complaint([r.result() if isinstance(r, Future) else r for r in group], self._pass_at) for group in asked
-        ]
+        complaints: list[str | None] = []
+        for first in range(0, len(items), CHECKED):
+            tasks: list[_Task] = []
+            asked = [[self._ask(((r,), r), tasks) for r in group] for group in items[first : first + CHECKED]]
+            self._submit(tasks)
+            await _wait([ruling for group in asked for ruling in group])
+            for group in asked:
+                found = [ruling.result() if isinstance(ruling, Future) else ruling for ruling in group]
+                complaints.append(_complaint(found, self._pass_at))
+        return complaints
 
     async def close(self) -> None:
         """Kill the workers; judgements still awaited raise. Idempotent."""
@@ -170,6 +195,7 @@ class VerifierPool:
 
     def _rule_or_ask(self, case: Case, tasks: list[_Task]) -> Ruling | Future[Ruling]:
         if self._comparer is None:
+            self.compared += 1
             task = _Task(case, Future())
             tasks.append(task)
             return task.done
@@ -180,13 +206,14 @@ class VerifierPool:
             return Ruling(0.0, None, NO_ANSWER)
         return self._ask((case.answers, answer), tasks)
 
-    def _ask(self, key: _Key, tasks: list[_Task]) -> Ruling | Future[Ruling]:
+    def _ask(self, key: Key, tasks: list[_Task]) -> Ruling | Future[Ruling]:
         """The cached ruling, or the future of one that is under way, else a new task."""
         with self._lock:
-            if key in self._cache:
-                return self._cache[key]
-            if key in self._pending:
-                return self._pending[key]
+            known = self._memory.get(key) or self._pending.get(key)
+            if known is not None:
+                self.reused += 1
+                return known
+            self.compared += 1
             task = _Task(key, Future())
             self._pending[key] = task.done
         tasks.append(task)
@@ -298,10 +325,10 @@ class VerifierPool:
         if isinstance(task.payload, tuple):
             with self._lock:
                 self._pending.pop(task.payload, None)
-                if ruling.reason != DIED:  # whatever killed a worker may not be there next time
-                    self._cache[task.payload] = ruling._replace(seconds=0.0)
-                    if len(self._cache) > CACHE:
-                        del self._cache[next(iter(self._cache))]
+                self._memory.keep(task.payload, ruling)
+            found = comparison(task.payload, ruling)
+            if self._tell is not None and found is not None:
+                self._tell(found)
         task.done.set_result(ruling)
 
     def _fail(self, task: _Task, error: VerifierError) -> None:
@@ -322,7 +349,16 @@ async def _wait(rulings: Sequence[object]) -> None:
     # Not gather: a caller that is cancelled must not cancel a comparison that another caller waits for.
     futures = {ruling for ruling in rulings if isinstance(ruling, Future)}
     if futures:
-        await asyncio.wait([asyncio.wrap_future(future) for future in futures])
+        waiting = [asyncio.wrap_future(future) for future in futures]
+        for one in waiting:
+            one.add_done_callback(_seen)
+        await asyncio.wait(waiting)
+
+
+def _seen(future: asyncio.Future[Ruling]) -> None:
+    """Look at an error, which asyncio else prints: whoever still waits reads it from the pool's own future."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _complaint(rulings: list[Ruling], pass_at: float) -> str | None:

@@ -22,8 +22,8 @@ RANK = {
     **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo"], 4),
     **dict.fromkeys(["allocation", "judging", "decide", "logs"], 5),
     **dict.fromkeys(["scheduler", "summary"], 6),
-    **dict.fromkeys(["profiling", "importing", "viewing", "publish", "reprofile"], 7),
-    "planning": 8,
+    **dict.fromkeys(["profiling", "importing", "changes", "viewing", "publish", "reprofile"], 7),
+    **dict.fromkeys(["planning", "verifying"], 8),
     "cli": 9,
 }
 """Room -> how far to the right it stands: a room imports only rooms of a lower rank, and itself."""

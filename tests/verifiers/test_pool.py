@@ -16,7 +16,7 @@ import pytest
 
 from curate.errors import VerifierError
 from curate.recipe import VerifierSection
-from curate.records import Case, Judgement, VerdictKind
+from curate.records import Case, Comparison, Judgement, VerdictKind
 from curate.verifiers import connect, judge_all
 from curate.verifiers.pool import VerifierPool
 
@@ -181,6 +181,62 @@ def test_cancelling_one_caller_leaves_another_its_judgement() -> None:
         return await waits
 
     assert [judgement.reason for judgement in with_pool(section(timeout=1), use)] == ["timeout"]
+
+
+def test_cancelling_a_caller_before_its_cases_are_sent_leaves_another_its_judgements() -> None:
+    async def use(pool: VerifierPool) -> list[Judgement]:
+        await pool.start()
+        shared = [case(str(i), str(i)) for i in range(600)]
+        gives_up = asyncio.create_task(pool.judge(shared))
+        await asyncio.sleep(0)  # it has looked at some of its cases, and lets others run
+        gives_up.cancel()
+        return await asyncio.wait_for(pool.judge(shared), 60)
+
+    assert kinds(with_pool(section("exact"), use)) == ["pass"] * 600
+
+
+def test_what_an_earlier_pool_compared_is_not_given_to_a_worker_again() -> None:
+    cases = [case("x+1", "1+x"), case("2", "3"), Case(("5",), HANGS), Case(("3", "7"), r"\boxed{7}")]
+    told: list[Comparison] = []
+
+    async def use(pool: VerifierPool) -> tuple[list[Judgement], int, int]:
+        pool.remember(list(told), told.append)
+        judgements = await pool.judge([*cases, *cases])
+        assert await pool.check_references([("2",)]) == [None]
+        return judgements, pool.compared, pool.reused
+
+    first, *counts = with_pool(section(timeout=1), use)
+    assert counts == [5, 4]
+    # The hanging case is no comparison that anybody could rely on.
+    assert sorted((one.answers, one.answer, one.reward, one.reason) for one in told) == [
+        (("2",), "2", 1.0, "equal"),
+        (("2",), "3", 0.0, "different"),
+        (("3", "7"), "7", 1.0, "equal"),
+        (("x+1",), "1+x", 1.0, "equal"),
+    ]
+    again, *counts = with_pool(section(timeout=1), use)
+    assert counts == [1, 8]
+    assert len(told) == 4
+    assert [(j.kind, j.reward, j.answer, j.reason) for j in again] == [
+        (j.kind, j.reward, j.answer, j.reason) for j in first
+    ]
+
+
+def test_memory_does_not_grow_with_the_number_of_judgements() -> None:
+    async def use(pool: VerifierPool) -> tuple[int, int]:
+        await pool.start()
+        process, held = psutil.Process(), 0
+        for part in range(100):
+            # One in fifty is new; the others come again and again, as real answers do.
+            cases = [case("4", str(i if i % 50 else part * 2000 + i)) for i in range(2000)]
+            await pool.judge(cases)
+            if part == 10:
+                held = process.memory_info().rss
+        return process.memory_info().rss - held, pool.compared + pool.reused
+
+    grown, judged = with_pool(section("exact"), use)
+    assert judged == 200_000
+    assert grown < 50 * 2**20, f"{grown / 2**20:.0f} MiB for 180,000 judgements"
 
 
 @pytest.mark.parametrize(
