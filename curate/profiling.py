@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +265,7 @@ def _manifest(run: Run) -> dict[str, Any]:
         "seed": run.recipe.sampling.seed,
         "band": run.recipe.band.model_dump(),
         "pilot": run.recipe.budget.pilot,
-        "recipe": run.recipe.model_dump(mode="json"),
+        "recipe": recipes.told(run.recipe),
         "problems": {"source": run.set.source, "fingerprint": run.set.fingerprint, "rows": len(run.set.problems)},
         "versions": versions(),
     }
@@ -280,7 +280,9 @@ async def _judge_leftovers(run: Run, tracks: Sequence[Track], recorder: Recorder
         track = by_id.get(rows["problem_id"][0])
         if track is not None:
             rollouts = [Rollout(**row) for row in rows.iter_rows(named=True)]
-            verdicts = await verify(run.pool, {track.problem.problem_id: track.problem}, rollouts)
+            name = track.problem.problem_id
+            seen = replace(track.prompt, text=run.engine.render(track.prompt))
+            verdicts = await verify(run.pool, {name: track.problem}, rollouts, {name: seen})
             for verdict in verdicts:
                 track.marks[verdict.index] = Mark.of(verdict.verdict)
             recorder.add_verdicts(verdicts)

@@ -39,7 +39,7 @@ class Gone(Exception):
 class WorkerProcess:
     """A running worker. Use from one thread; ``kill`` from any."""
 
-    def __init__(self, kind: str, options: dict[str, Any], limits: Limits) -> None:
+    def __init__(self, kind: str, options: dict[str, Any], limits: Limits, version: str) -> None:
         program = _PROGRAM.format(path=[entry or str(Path.cwd()) for entry in sys.path], parent=os.getpid())
         # A fixed hash seed: the order of sympy's sets, and so a verdict at the limit of time, must not vary by worker.
         environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
@@ -57,7 +57,7 @@ class WorkerProcess:
         self._out = self._process.stdout.fileno()
         os.set_blocking(self._in, False)
         self._buffer = bytearray()
-        self._hello = (kind, options, limits)
+        self._hello = (kind, options, limits, version)
         self.served = 0
 
     def wait_until_ready(self) -> None:
