@@ -119,9 +119,10 @@ class WorkerProcess:
             self._buffer += data
 
     def kill(self) -> None:
-        """End the process now. Idempotent."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGKILL)
+        """End the process now, and what it started in its session: reward functions start processes. Idempotent."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the process, take its exit status and close the pipes. Only from the thread that uses it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import psutil
 import pytest
 from builders import jsonl, rehearsal
 
@@ -22,6 +24,8 @@ from curate.ledger import Ledger
 from curate.recipe import VerifierSection, verifier_fingerprint
 from curate.records import Case, Judgement, Message, Prompt, VerdictKind
 from curate.verifiers import connect, judge_all
+
+WITHOUT = "the trainers are not installed; `make test` installs what tests/requirements-trainers.txt names"
 
 CHAT = Prompt(
     messages=(Message("system", "be brief"), Message("user", "what is 2+2?")), text="<s>be brief<u>what is 2+2?<a>"
@@ -418,6 +422,25 @@ def test_a_function_harms_only_its_own_rollout(
     assert capfd.readouterr().out == ""
 
 
+def test_what_a_function_started_ends_with_its_worker(tmp_path: Path) -> None:
+    code = f"""
+        import subprocess, sys
+        def f(completion, answer):
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            open({str(tmp_path / "child")!r}, "w").write(str(child.pid))
+            while True:
+                try:
+                    child.wait()
+                except:
+                    pass
+    """
+    (found,) = judged(tmp_path, code, case(), timeout=1)
+    assert found.reason == "timeout"
+    with contextlib.suppress(psutil.NoSuchProcess):
+        child = psutil.Process(int((tmp_path / "child").read_text()))
+        assert child.status() == psutil.STATUS_ZOMBIE or child.wait(10) is None
+
+
 def test_an_async_function_that_hangs_is_ended_and_the_next_one_runs(tmp_path: Path) -> None:
     found = judged(tmp_path, HARMFUL, case("sleeps"), case("after"), function="waits", timeout=1)
     assert [judgement.reason for judgement in found] == ["timeout", "rewarded"]
@@ -640,7 +663,7 @@ def test_an_import_is_judged_by_a_reward_function(tmp_path: Path) -> None:
 
 
 def test_the_accuracy_reward_of_trl(tmp_path: Path) -> None:
-    pytest.importorskip("trl", reason="TRL is not installed; `make test` installs it without its dependencies")
+    pytest.importorskip("trl", reason=WITHOUT)
     cases = [
         case(r"so it is \boxed{\frac{1}{2}}", r"$\frac{1}{2}$", prompt=CHAT),
         case(r"so it is \boxed{0.5}", r"$\frac{1}{2}$", prompt=CHAT),
@@ -654,7 +677,7 @@ def test_the_accuracy_reward_of_trl(tmp_path: Path) -> None:
 
 
 def test_the_format_reward_of_trl() -> None:
-    pytest.importorskip("trl", reason="TRL is not installed; `make test` installs it without its dependencies")
+    pytest.importorskip("trl", reason=WITHOUT)
     cases = [case("<think>\nhm\n</think>\n4", prompt=CHAT), case("4", prompt=CHAT)]
     assert rewards(judge_all(section("trl.rewards:think_format_reward"), cases)) == [1.0, 0.0]
 
@@ -663,7 +686,7 @@ def verl_file(name: str) -> str:
     """A file of verl's rewards by its path: the package itself imports Ray."""
     spec = find_spec("verl")
     if spec is None or not spec.submodule_search_locations:
-        pytest.skip("verl is not installed; `make test` installs it without its dependencies")
+        pytest.skip(WITHOUT)
     return str(Path(next(iter(spec.submodule_search_locations))) / "utils" / "reward_score" / f"{name}.py")
 
 
