@@ -50,8 +50,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[transformers]'
 	touch $@
 
-$(VENV)/.developing: $(VENV)/.installed
+# Trainers come without their dependencies: only their reward functions are called.
+$(VENV)/.developing: $(VENV)/.installed tests/requirements-trainers.txt
 	$(BIN)/python -m pip install --quiet -e '.[transformers,openai,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps -r tests/requirements-trainers.txt
 	touch $@
 
 $(VLLM)/.installed: tests/requirements-vllm.txt pyproject.toml

@@ -121,7 +121,7 @@ def _manifest(
         "imported": format,
         "log": _digest(files),
         "model.path": model,
-        "verifier.kind": section.kind,
+        "verifier.kind": recipes.verifier_name(section.kind),
         "verifier.options": section.options,
         "verifier.pass_at": section.pass_at,
         "verifier.version": version,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from curate.records import Case, Judgement, Problem, Reason, Rollout, Verdict, VerdictKind
+from curate.records import Case, Judgement, Problem, Prompt, Reason, Rollout, Verdict, VerdictKind
 
 PIECE = 256
 """Rollouts that ``verify_all`` judges in one go: their verdicts come together."""
@@ -49,7 +49,12 @@ async def set_unsound_aside(check: ReferenceCheck, problems: Sequence[Problem]) 
     ]
 
 
-async def verify(judge: Judge, problems: Mapping[str, Problem], rollouts: Sequence[Rollout]) -> list[Verdict]:
+async def verify(
+    judge: Judge,
+    problems: Mapping[str, Problem],
+    rollouts: Sequence[Rollout],
+    prompts: Mapping[str, Prompt] | None = None,
+) -> list[Verdict]:
     """The verdicts of some rollouts, in their order.
 
     A rollout that was cut at the length limit fails without being judged, as it does in training.
@@ -58,9 +63,14 @@ async def verify(judge: Judge, problems: Mapping[str, Problem], rollouts: Sequen
         judge: A started verifier pool.
         problems: By id; all that the rollouts belong to.
         rollouts: Any.
+        prompts: What each problem's model was asked, by id, where that is known: the turns of a chat, and ``text``, all
+            that the model saw. Where it is not, the source's chat or question stands in.
     """
+    prompts = prompts or {}
     whole = [rollout for rollout in rollouts if rollout.finish_reason != "length"]
-    judged = iter(await judge.judge([_case(problems[rollout.problem_id], rollout) for rollout in whole]))
+    judged = iter(
+        await judge.judge([_case(problems[one.problem_id], one, prompts.get(one.problem_id)) for one in whole])
+    )
     return [
         verdict_of(rollout, _TRUNCATED if rollout.finish_reason == "length" else next(judged)) for rollout in rollouts
     ]
@@ -71,6 +81,7 @@ async def verify_all(
     problems: Mapping[str, Problem],
     batches: Iterable[Sequence[Rollout]],
     take: Callable[[list[Verdict]], None],
+    prompts: Mapping[str, Prompt] | None = None,
 ) -> None:
     """Judge batches of rollouts as they are read, a few pieces at once, so that no more of them are in memory.
 
@@ -79,12 +90,13 @@ async def verify_all(
         problems: By id; a rollout of another problem is passed over.
         batches: Read as the judging proceeds.
         take: Called with the verdicts of each piece, when they are there.
+        prompts: As for ``verify``.
     """
     room = asyncio.Semaphore(AT_ONCE)
 
     async def judged(rollouts: Sequence[Rollout]) -> None:
         try:
-            take(await verify(judge, problems, rollouts))
+            take(await verify(judge, problems, rollouts, prompts))
         finally:
             room.release()
 
@@ -107,5 +119,6 @@ def verdict_of(rollout: Rollout, found: Judgement) -> Verdict:
     )
 
 
-def _case(problem: Problem, rollout: Rollout) -> Case:
-    return Case(problem.answers, rollout.completion, problem.question, problem.metadata)
+def _case(problem: Problem, rollout: Rollout, prompt: Prompt | None) -> Case:
+    prompt = prompt or Prompt(problem.messages, problem.question)
+    return Case(problem.answers, rollout.completion, problem.question, problem.metadata, prompt)

@@ -74,6 +74,7 @@ PROBLEMS = pl.Schema(
         ("set_aside", pl.String),
         ("set_aside_why", pl.String),
         ("metadata", pl.String),
+        ("messages", pl.List(pl.Struct({"role": pl.String, "content": pl.String}))),
     ]
 )
 
@@ -141,6 +142,7 @@ class Ledger:
                 "set_aside": problem.set_aside,
                 "set_aside_why": clean(problem.set_aside_why),
                 "metadata": clean(json.dumps(problem.metadata, ensure_ascii=False, default=str)),
+                "messages": [{"role": turn.role, "content": clean(turn.content)} for turn in problem.messages],
             }
             for problem, prompt in zip(problems, prompts, strict=True)
         ]

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +268,7 @@ def _manifest(run: Run) -> dict[str, Any]:
         "seed": run.recipe.sampling.seed,
         "band": run.recipe.band.model_dump(),
         "pilot": run.recipe.budget.pilot,
-        "recipe": run.recipe.model_dump(mode="json"),
+        "recipe": recipes.told(run.recipe),
         "problems": {"source": run.set.source, "fingerprint": run.set.fingerprint, "rows": len(run.set.problems)},
         "versions": versions(),
     }
@@ -285,4 +285,5 @@ async def _judge_leftovers(run: Run, tracks: Sequence[Track], recorder: Recorder
 
     judged = run.ledger.verdicts(run.fingerprint, ["problem_id", "index"])
     mine = {problem_id: track.problem for problem_id, track in by_id.items()}
-    await verify_all(run.pool, mine, run.ledger.unjudged(judged), take)
+    seen = {name: replace(track.prompt, text=run.engine.render(track.prompt)) for name, track in by_id.items()}
+    await verify_all(run.pool, mine, run.ledger.unjudged(judged), take, seen)

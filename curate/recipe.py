@@ -111,6 +111,7 @@ class VerifierSection(Section):
     """What tells a right answer from a wrong one."""
 
     kind: str = "math"
+    """A built-in kind, or a trainer's reward function: ``package.module:function`` or ``path/file.py:function``."""
     options: dict[str, Any] = Field(default_factory=dict)
     pass_at: float = 1.0
     """A reward of at least this passes."""
@@ -322,7 +323,38 @@ def resolve_path(name: str) -> Path | None:
 
 def verifier_fingerprint(section: VerifierSection, version: str) -> str:
     """Names the folder of verdicts: 16 hex digits over kind, options, ``pass_at`` and the verifier's version."""
-    return digest({"kind": section.kind, "options": section.options, "pass_at": section.pass_at, "version": version})
+    kind = verifier_name(section.kind)
+    return digest({"kind": kind, "options": section.options, "pass_at": section.pass_at, "version": version})
+
+
+def verifier_name(kind: str) -> str:
+    """A verifier's kind as a protocol names it: a reward function's file without its folder.
+
+    The same file elsewhere is the same verifier; its digest is in the version.
+    """
+    place, colon, function = kind.rpartition(":")
+    return f"{Path(place).name}:{function}" if colon and place.endswith(".py") else kind
+
+
+def told(recipe: Recipe) -> dict[str, Any]:
+    """The resolved recipe as a manifest tells it: JSON, and no folder of this machine in a verifier's kind."""
+    return {**recipe.model_dump(mode="json"), "verifier": told_verifier(recipe.verifier)}
+
+
+def told_verifier(section: VerifierSection) -> dict[str, Any]:
+    """The verifier's section as a manifest tells it."""
+    absolute = Path(section.kind).expanduser().is_absolute()
+    return {**section.model_dump(mode="json"), "kind": verifier_name(section.kind) if absolute else section.kind}
+
+
+def verifier_protocol(section: VerifierSection, version: str) -> dict[str, Any]:
+    """The part of a protocol that its verifier decides."""
+    return {
+        "verifier.kind": verifier_name(section.kind),
+        "verifier.options": section.options,
+        "verifier.pass_at": section.pass_at,
+        "verifier.version": version,
+    }
 
 
 def protocol(recipe: Recipe, identity: ModelIdentity, verifier_version: str) -> dict[str, Any]:
@@ -343,10 +375,7 @@ def protocol(recipe: Recipe, identity: ModelIdentity, verifier_version: str) -> 
         "sampling.top_k": recipe.sampling.top_k,
         "sampling.max_tokens": recipe.sampling.max_tokens,
         "sampling.stop": list(recipe.sampling.stop),
-        "verifier.kind": recipe.verifier.kind,
-        "verifier.options": recipe.verifier.options,
-        "verifier.pass_at": recipe.verifier.pass_at,
-        "verifier.version": verifier_version,
+        **verifier_protocol(recipe.verifier, verifier_version),
     }
 
 

@@ -154,6 +154,8 @@ class Case:
     completion: str
     question: str = ""
     metadata: dict[str, Any] = field(default_factory=dict, hash=False)
+    prompt: Prompt = Prompt()
+    """What the model was asked: the turns where it was a chat, and ``text``, all that it saw. Empty where unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import hashlib
 import heapq
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from curate.allocation import Allocation, Mark, Track
 from curate.engines import Engine
@@ -305,7 +305,9 @@ class Scheduler:
         return rollouts
 
     async def _verify(self, track: Track, rollouts: Sequence[Rollout]) -> None:
-        verdicts = await verify(self._judge, {track.problem.problem_id: track.problem}, rollouts)
+        name = track.problem.problem_id
+        seen = replace(track.prompt, text=self._engine.render(track.prompt))
+        verdicts = await verify(self._judge, {name: track.problem}, rollouts, {name: seen})
         self._recorder.add_verdicts(verdicts)
         for verdict in verdicts:
             track.marks[verdict.index] = Mark.of(verdict.verdict)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from curate.changes import Changes, Standing
 from curate.errors import LedgerError, Stopped
 from curate.judging import set_unsound_aside, verify_all
 from curate.ledger import Ledger
-from curate.recipe import BandSection, VerifierSection
+from curate.problems import prompts
+from curate.recipe import BandSection, PromptSection, VerifierSection
 from curate.recorder import Recorder
-from curate.records import Problem, Reason, Verdict, VerdictKind
+from curate.records import Message, Problem, Prompt, Reason, Verdict, VerdictKind
 from curate.signals import until_signalled
 from curate.summary import Session, Summary, now, sum_up, versions
 from curate.verifiers.memory import CACHE
@@ -180,7 +181,7 @@ class _Work:
             problem.problem_id: problem for problem in self.problems if problem.set_aside is not Reason.UNVERIFIABLE
         }
         self.held, self.expected = judged.height, drawn.filter(pl.col("problem_id").is_in(list(sound))).height
-        await verify_all(self.pool, sound, self.ledger.unjudged(judged), self._take)
+        await verify_all(self.pool, sound, self.ledger.unjudged(judged), self._take, _prompts(self.ledger, sound))
 
     def _take(self, verdicts: list[Verdict]) -> None:
         self.judged += len(verdicts)
@@ -199,11 +200,22 @@ def _problems(ledger: Ledger) -> list[Problem]:
             question=row["question"],
             answers=tuple(row["answers"]),
             metadata=json.loads(row["metadata"]),
+            messages=tuple(Message(**turn) for turn in row["messages"]),
             set_aside=Reason(row["set_aside"]) if row["set_aside"] else None,
             set_aside_why=row["set_aside_why"],
         )
         for row in ledger.problems().iter_rows(named=True)
     ]
+
+
+def _prompts(ledger: Ledger, problems: Mapping[str, Problem]) -> dict[str, Prompt]:
+    """What the model was asked of each problem, where the profile knows the recipe; a reward function may want it."""
+    recipe = ledger.manifest()["recipe"]
+    if recipe is None:
+        return {}
+    render = prompts.renderer(PromptSection.model_validate(recipe["prompt"]))
+    seen = dict(ledger.problems().select("problem_id", "prompt").iter_rows())
+    return {name: replace(render(problem), text=seen[name]) for name, problem in problems.items()}
 
 
 def _opened(problem: Problem) -> Problem:
@@ -218,12 +230,7 @@ def _settle(
     """Say in the manifest who judged, and let the profile go by it if that was asked for, or if it did already."""
     manifest = ledger.manifest()
     own, fingerprint = manifest["verifier_fingerprint"], recipes.verifier_fingerprint(section, version)
-    asked = {
-        "verifier.kind": section.kind,
-        "verifier.options": section.options,
-        "verifier.pass_at": section.pass_at,
-        "verifier.version": version,
-    }
+    asked = recipes.verifier_protocol(section, version)
     until_now = {key: manifest["protocol"].get(key) for key in asked}
     named: dict[str, Any] = {**manifest.get("verifiers", {}), own: until_now, fingerprint: asked}
     manifest["verifiers"] = named
@@ -238,7 +245,7 @@ def _settle(
         manifest["verifier_fingerprint"] = fingerprint
         manifest["versions"] = versions()
         if manifest["recipe"] is not None:
-            manifest["recipe"] = {**manifest["recipe"], "verifier": section.model_dump(mode="json")}
+            manifest["recipe"] = {**manifest["recipe"], "verifier": recipes.told_verifier(section)}
     ledger.write_manifest(manifest)
     return sum_up(ledger, session)
 

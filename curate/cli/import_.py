@@ -9,12 +9,14 @@ import click
 
 from curate.cli.options import Band, as_json, print_json
 
+_VERIFIER = "Who judges: a kind, package.module:function, path/file.py:function, or `logged`: the log's own rewards."
+
 
 @click.command(name="import")
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--format", required=True, metavar="NAME", help="jsonl or parquet: plain rows, one rollout each.")
 @click.option("--into", required=True, type=click.Path(path_type=Path), help="The profile's folder.")
-@click.option("--verifier", default="math", show_default=True, help="Who judges; `logged` takes the log's own rewards.")
+@click.option("--verifier", default="math", show_default=True, help=_VERIFIER)
 @click.option("--pass-at", default=1.0, show_default=True, help="A reward of at least this passes.")
 @click.option("--band", type=Band(), default="0.2:0.8", show_default=True, help="Both ends inclusive.")
 @click.option("--confidence", default=0.9, show_default=True, help="How sure a decision must be.")

@@ -26,7 +26,8 @@ KINDS: dict[str, str] = {
     "numeric": "curate.verifiers.numeric",
     "choice": "curate.verifiers.choice",
 }
-"""Kind -> module; each module has ``connect(options) -> Verifier``, cheap, in the parent and in every worker."""
+"""Kind -> module; each module has ``connect(options) -> Verifier``, cheap, in the parent and in every worker.
+A kind with a colon is a trainer's reward function: ``reward.connect(kind, options)``."""
 
 
 def connect(section: VerifierSection) -> VerifierPool:
@@ -48,8 +49,13 @@ def make(kind: str, options: dict[str, Any]) -> Verifier:
     Raises:
         RecipeError: unknown kind, or an option that it does not know or cannot use.
     """
+    if ":" in kind:
+        from curate.verifiers import reward
+
+        return reward.connect(kind, options)
     if kind not in KINDS:
-        raise RecipeError(f"unknown verifier {kind!r}", where="verifier.kind", hint=f"one of: {', '.join(KINDS)}")
+        hint = f"one of: {', '.join(KINDS)}; or a reward function: package.module:function, path/file.py:function"
+        raise RecipeError(f"unknown verifier {kind!r}", where="verifier.kind", hint=hint)
     module: Any = import_module(KINDS[kind])
     verifier: Verifier = module.connect(options)
     return verifier

@@ -6,7 +6,7 @@ should start fast.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -39,7 +39,8 @@ def read(kind: type[Settings], options: dict[str, Any]) -> Settings:
                 hint=f"did you mean {close[0]!r}?" if close else f"known options: {', '.join(known) or 'none'}",
             )
         field = known[name]
-        values[name] = _checked(name, value, field.default, dict(field.metadata))
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        values[name] = _checked(name, value, default, dict(field.metadata))
     return kind(**values)
 
 
@@ -50,7 +51,13 @@ def _checked(name: str, value: Any, default: Any, bounds: dict[str, Any]) -> Any
     elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not type(default):
-        wanted = {"str": "text", "bool": "true or false", "int": "a whole number", "float": "a number"}
+        wanted = {
+            "str": "text",
+            "bool": "true or false",
+            "int": "a whole number",
+            "float": "a number",
+            "dict": "a mapping",
+        }
         name_of_type = type(default).__name__
         raise RecipeError(f"expected {wanted.get(name_of_type, 'a list')}, got {value!r}", where=where)
     choices = bounds.get("choices")

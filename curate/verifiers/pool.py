@@ -299,7 +299,7 @@ class VerifierPool:
             with self._lock:
                 if self._closed:
                     raise _closed()
-                worker = WorkerProcess(self._kind, self._options, self._limits)
+                worker = WorkerProcess(self._kind, self._options, self._limits, self.version)
                 self._processes.add(worker)
             try:
                 worker.wait_until_ready()

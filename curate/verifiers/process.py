@@ -39,7 +39,7 @@ class Gone(Exception):
 class WorkerProcess:
     """A running worker. Use from one thread; ``kill`` from any."""
 
-    def __init__(self, kind: str, options: dict[str, Any], limits: Limits) -> None:
+    def __init__(self, kind: str, options: dict[str, Any], limits: Limits, version: str) -> None:
         program = _PROGRAM.format(path=[entry or str(Path.cwd()) for entry in sys.path], parent=os.getpid())
         # A fixed hash seed: the order of sympy's sets, and so a verdict at the limit of time, must not vary by worker.
         environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
@@ -57,7 +57,7 @@ class WorkerProcess:
         self._out = self._process.stdout.fileno()
         os.set_blocking(self._in, False)
         self._buffer = bytearray()
-        self._hello = (kind, options, limits)
+        self._hello = (kind, options, limits, version)
         self.served = 0
 
     def wait_until_ready(self) -> None:
@@ -119,9 +119,10 @@ class WorkerProcess:
             self._buffer += data
 
     def kill(self) -> None:
-        """End the process now. Idempotent."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGKILL)
+        """End the process now, and what it started in its session: reward functions start processes. Idempotent."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the process, take its exit status and close the pipes. Only from the thread that uses it."""

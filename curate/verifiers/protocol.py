@@ -16,6 +16,8 @@ The reasons of a ruling, all of them:
     reference not parsed   no answer could ever be recognised as right           unscored
     timeout                undecided when the time was up                        unscored
     worker died            the process was killed, most often for memory         unscored
+    rewarded               a reward function gave a number: ``pass_at`` decides
+    not scored             a reward function gave None                           unscored
     error: ...             the verifier raised                                   unscored
 """
 
@@ -33,6 +35,8 @@ NO_REFERENCE = "no reference"
 NOT_PARSED = "reference not parsed"
 TIMEOUT = "timeout"
 DIED = "worker died"
+REWARDED = "rewarded"
+NOT_SCORED = "not scored"
 
 
 class Ruling(NamedTuple):
@@ -52,7 +56,8 @@ class Limits:
     timeout: int = 5
     """Whole seconds: a fraction is not honoured by the alarm that enforces it."""
     memory: int = 4096
-    """MiB of address space for each worker; past it an allocation fails inside the worker, not on the machine."""
+    """MiB of address space for each worker, past what opening its verifier took: torch alone maps many thousand. Past
+    the limit an allocation fails inside the worker, not on the machine."""
 
 
 @runtime_checkable

@@ -22,8 +22,10 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO
 
+from curate.errors import VerifierError
 from curate.verifiers.protocol import DIED, TIMEOUT, Comparer, Limits, Ruling, Verifier, compare_any
 
 HEADER = struct.Struct(">Q")
@@ -42,8 +44,10 @@ def main(parent: int) -> None:
     requests, replies = _take_over_the_pipes()
     _outlive_nothing(parent)
     try:
-        kind, options, limits = _read(requests)
+        kind, options, limits, version = _read(requests)
         verifier = _open(kind, options)
+        if verifier.version != version:
+            raise VerifierError(f"the verifier has changed since this run began: {version} is now {verifier.version}")
         _limit_memory(limits)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent must be told why no worker starts
         _write(replies, f"{type(error).__name__}: {error}")
@@ -70,6 +74,8 @@ def rule(work: Callable[[Any], Ruling], task: Any, timeout: int) -> Ruling:
         signal.alarm(timeout)
         ruling = work(task)
         signal.alarm(0)
+        if time.perf_counter() - began >= timeout:  # a bare ``except:`` took the alarm for an answer, or turned it off
+            raise Overtime
         if ruling.reward is not None and ruling.reward != ruling.reward:
             ruling = Ruling(None, ruling.answer, "error: the reward is not a number")
     except Overtime:
@@ -110,10 +116,18 @@ def _ring(_number: int, _frame: object) -> None:
 def _limit_memory(limits: Limits) -> None:
     # Some systems refuse to lower this limit; the workers are then bounded by being replaced from time to time.
     with contextlib.suppress(ValueError, OSError):
-        wanted = limits.memory * 2**20
+        wanted = _mapped() + limits.memory * 2**20
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _mapped() -> int:
+    """Bytes of address space in use; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 def _open(kind: str, options: dict[str, Any]) -> Verifier:
