@@ -23,7 +23,8 @@ from latex2sympy2_extended import NormalizationConfig
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 
 from curate.verifiers import extract, latex
-from curate.verifiers.values import agree, exact, near, solution_sets_agree
+from curate.verifiers.units import unit
+from curate.verifiers.values import agree, exact, near, real_roots, solution_sets_agree
 
 MAX_ANSWER = 10_000
 """Characters past which an answer equals only itself: no reference is that long, and parsing it takes minutes."""
@@ -37,6 +38,7 @@ COARSE = Fraction(1, 1000)
 _ASSIGNED = re.compile(r"^\s*[a-zA-Z](?:_\{?\w+\}?)?(?:\([a-zA-Z]\))?\s*(?:=|\\approx|:=)\s*([^=<>]+)$")
 _MEMBER = re.compile(r"^\s*([a-zA-Z])\s*\\in\s+(.+)$|^\s*([a-zA-Z])\s*\\in\s*([\\(\[{].+)$")
 _RELATION = re.compile(r"[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in|approx|equiv)(?![a-zA-Z])")
+_UNEQUAL = re.compile(r"\\neq?(?![a-zA-Z])")
 _SEVERAL = re.compile(
     r"\\(?:pm|mp|cup|cap|setminus|mathbb)(?![a-zA-Z])|[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in)(?![a-zA-Z])"
 )
@@ -80,6 +82,8 @@ class Equality:
             self._as_words,
             self._as_percentages,
             self._as_degrees,
+            self._as_quantities,
+            self._as_residues,
             self._as_numerals,
             self._as_numbers,
             self._as_one_and_many,
@@ -103,14 +107,17 @@ class Equality:
         text = latex.clean(text) if text and len(text) <= MAX_ANSWER else ""
         if not text:
             return None
+        value = latex.percent(text) or latex.degrees(text) or text
         if latex.number(text) is not None or latex.words(text) or latex.based(text):
             return text
-        return text if _expression(self._parse(text)) is not None else None
+        return text if _expression(self._parse(value)) is not None else None
 
     def _equal(self, gold: str, said: str) -> bool:
         if _bare(gold) == _bare(said) or latex.untexted(gold) == latex.untexted(said):
             return True
-        gold, said = _unassigned(gold, said)
+        gold, said = _ungrouped(*_unassigned(gold, said))
+        if _UNEQUAL.search(gold) and _UNEQUAL.search(said):  # what is left out is a solution set too
+            gold, said = _UNEQUAL.sub("=", gold), _UNEQUAL.sub("=", said)
         for rule in self._rules:
             verdict = rule(gold, said)
             if verdict is not None:
@@ -145,6 +152,28 @@ class Equality:
             return self._equal(wanted, given)
         angle, plain = (wanted or given or "", said if wanted is not None else gold)
         return self._equal(angle, plain) or ("\\pi" in plain and self._equal(_times(angle, 1, 180) + "\\pi", plain))
+
+    def _as_quantities(self, gold: str, said: str) -> bool | None:
+        """Two units convert or contradict; what is not two known units is left to those who drop units."""
+        wanted, given = unit(gold), unit(said)
+        if wanted is None or given is None or wanted == given:
+            return None
+        if wanted.dimensions != given.dimensions:
+            return False
+        factor = given.factor / wanted.factor
+        return self._equal(_value(gold), _times(_value(said), factor.numerator, factor.denominator))
+
+    def _as_residues(self, gold: str, said: str) -> bool | None:
+        """Residues are equal by their modulus, which may be left out, since the question states it."""
+        wanted, given = latex.congruence(gold), latex.congruence(said)
+        if wanted is None and given is None:
+            return None
+        if wanted is None or given is None:
+            return self._equal(wanted[0] if wanted else gold, given[0] if given else said)
+        if wanted[1] != given[1]:
+            return False
+        x, y = latex.number(wanted[0]), latex.number(given[0])
+        return (x - y) % wanted[1] == 0 if x is not None and y is not None else self._equal(wanted[0], given[0])
 
     def _as_numerals(self, gold: str, said: str) -> bool | None:
         """A numeral with a base is its digits; the base may be left out, since the question states it."""
@@ -212,7 +241,11 @@ class Equality:
         if self._order != "auto":
             return self._order == "exact"
         numbers = [number for part in parts if (number := latex.number(part)) is not None]
-        return len(parts) == len(numbers) >= 3 and numbers not in (sorted(numbers), sorted(numbers, reverse=True))
+        sizes = [abs(number) for number in numbers]
+        sorted_in_some_way = any(
+            given == sorted(given, reverse=down) for given in (numbers, sizes) for down in (False, True)
+        )
+        return len(parts) == len(numbers) >= 3 and not sorted_in_some_way
 
     def _matched(self, wanted: tuple[str, ...], given: tuple[str, ...]) -> bool:
         left = list(given)
@@ -231,12 +264,16 @@ class Equality:
         wanted, given = _expression(gold), _expression(said)
         by_value = None
         if wanted is not None and given is not None:
+            decimal = wanted.has(sympy.Float) or given.has(sympy.Float)
             x, y = exact(wanted), exact(given)
             if x is not None and y is not None:
-                by_value = self._close(x, y, decimal=wanted.has(sympy.Float) or given.has(sympy.Float))
+                by_value = self._close(x, y, decimal=decimal)
             else:
                 by_value = agree(wanted, given, float(COARSE))
-            if by_value is True and not self._targets and not (wanted.has(sympy.Float) or given.has(sympy.Float)):
+                if by_value is False:
+                    by_value = agree(real_roots(wanted), real_roots(given), float(COARSE))
+            exactly = x is not None and y is not None
+            if by_value is True and not self._targets and (exactly or not decimal):
                 return by_value
             if self._tolerance and near(wanted, given, float(self._tolerance)):
                 return True
@@ -273,6 +310,20 @@ def _text(parsed: list[Any]) -> str:
 
 def _bare(text: str) -> str:
     return text.replace(" ", "")
+
+
+def _value(text: str) -> str:
+    """A quantity without its unit."""
+    return latex.without_letter(latex.without_unit(text))
+
+
+def _ungrouped(gold: str, said: str) -> tuple[str, str]:
+    """Both without the commas between thousands, except where the other side is a list of such parts."""
+    for other in (gold, said):
+        listing = None if latex.grouped(other) else latex.listing(other)
+        if listing is not None and listing.opening in {"", r"\{"}:
+            return gold, said
+    return latex.ungrouped(gold), latex.ungrouped(said)
 
 
 def _times(text: str, top: int, bottom: int) -> str:

@@ -10,26 +10,25 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from curate.verifiers import typography
+
 MAX_DIGITS = 4_000
 """Digits of a plain number that is read as one; Python itself refuses longer ones from 4,300 on."""
-
-_SIGNS = str.maketrans(
-    {
-        "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
-        "∙": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ",
-        "≠": r"\ne ", "°": r"^\circ ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "≈": r"\approx ",
-        "√": r"\sqrt ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}",
-        "′": "'", "’": "'", "％": "%", "，": ",", "；": ";", "（": "(", "）": ")", "：": ":", "＝": "=",
-        "\u00a0": " ", "\u2009": " ", "\u202f": " ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
-        "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "²": "^{2}", "³": "^{3}", "⁴": "^{4}", "¹": "^{1}", "⁰": "^{0}",
-    }
-)  # fmt: skip
 
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
 _SIZES = re.compile(r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])\.?")
 _SPACES = re.compile(r"(?<!\\)\\(?:[,;:!> ]|quad(?![a-zA-Z])|qquad(?![a-zA-Z])|hspace\{[^{}]*\}|phantom\{[^{}]*\})|~")
 _GROUPS = re.compile(r"(?<=\d)(?:\s*\{,\}\s*(?:\\!\s*)?|\s*,?\s*(?:\\!\s*)+|\\,\s*)(?=\d{3}(?!\d))")
-_UPRIGHT = re.compile(r"(?:(?<![a-zA-Z])\\(?:mathrm|mathit|operatorname|text)\s*\{\s*([ei])\s*\}|\{\\rm\s+([eid])\})")
+_UPRIGHT = re.compile(
+    r"(?:(?<![a-zA-Z])\\(?:mathrm|mathit|operatorname|text)\s*\{\s*([ei])\s*\}|\{\\rm\s+([eid])\}"
+    r"|\\mathrm ([ei])(?![a-zA-Z]))"
+)
+# An argument without braces is one sign: digits and letters are read so by the parser, commands and roots are not.
+_NAME = r"\\(?!sqrt|[dtc]?frac|text|math|left|right)[a-zA-Z]+"
+_SIGN = rf"(\\sqrt ?(?:\{{[^{{}}]*\}}|\d)|{_NAME})"
+_BARE_TOP = re.compile(rf"(\\[dtc]?frac) ?{_SIGN}")
+_BARE_BOTTOM = re.compile(rf"(\\[dtc]?frac) ?(?:\{{([^{{}}]*(?:\{{[^{{}}]*\}}[^{{}}]*)?)\}}|([0-9a-zA-Z])) ?{_SIGN}")
+_BARE_ROOT = re.compile(rf"(\\sqrt) ?(\\[dtc]?frac ?(?:\{{[^{{}}]*\}}|\d) ?(?:\{{[^{{}}]*\}}|\d)|{_NAME})")
 _TRIGONOMETRIC = re.compile(
     r"\\(sin|cos|tan|cot|sec|csc)\s*[({]?\s*(\d+(?:\.\d+)?)\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))\s*[)}]?"
 )
@@ -62,6 +61,9 @@ _ONE_LETTER_UNIT = re.compile(r"^([-+]?[\d.,]+) [a-zA-Z](?:\^\{?\d\}?)?$")
 _CURRENCY = re.compile(r"\\?[$€£¥₹]")
 _WORDS = re.compile(r"^[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’.\- ]*$")
 
+_MODULUS = re.compile(
+    r"\s*(?:\\pmod ?\{? ?(\d+) ?\}?|\( ?(?:\\?mod|\\(?:text|mathrm|operatorname)\{ ?mod ?\}) ?\{?(\d+)\}? ?\))$"
+)
 _DEGREES = re.compile(r"\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)\s*$|\s+degrees?$|\\text\{\s*degrees?\s*\}$")
 _CHAIN = re.compile(r"[<>]=?|=|\\(?:leqslant|geqslant|leq?|geq?|lt|gt|neq?)(?![a-zA-Z])")
 _FLIPPED = {">": "<", r"\gt": "<", ">=": r"\le", r"\ge": r"\le", r"\geq": r"\le", r"\geqslant": r"\le"}
@@ -82,7 +84,7 @@ class Listing:
 def clean(text: str) -> str:
     """One spelling for an answer: no delimiters, sizes, thousands separators or typographic signs."""
     # Single blanks from here on: the patterns below allow optional ones, and would try every split of a long run.
-    text = _single_spaced(text.translate(_SIGNS))
+    text = _single_spaced(typography.plain(text))
     for _ in range(4):
         before = text
         text = text.strip().rstrip(".,;").rstrip()
@@ -98,7 +100,11 @@ def clean(text: str) -> str:
     text = _GROUPS.sub("", text)
     text = _single_spaced(_SPACES.sub(" ", _SIZES.sub("", text)))
     text = _AND.sub(", ", text)
-    text = _UPRIGHT.sub(lambda match: match.group(1) or match.group(2), text)
+    text = _UPRIGHT.sub(lambda match: next(filter(None, match.groups())), text)
+    if "frac" in text or "sqrt" in text:
+        text = _BARE_TOP.sub(r"\1{\2}", text)
+        text = _BARE_BOTTOM.sub(lambda match: rf"{match[1]}{{{match[2] or match[3]}}}{{{match[4]}}}", text)
+        text = _BARE_ROOT.sub(r"\1{\2}", text)
     text = _TRIGONOMETRIC.sub(r"\\\1\\left(\\frac{\2\\pi}{180}\\right)", text)
     text = _QUALIFIED.sub("", text).replace(r"\varnothing", r"\emptyset")
     text = r"\emptyset" if text.replace(" ", "") in {r"\{\}", r"\text{\emptyset}"} else text
@@ -167,6 +173,26 @@ def degrees(text: str) -> str | None:
     """What stands before a degree sign that ends a text, or None where none does."""
     found = _DEGREES.search(text)
     return text[: found.start()].strip() or None if found else None
+
+
+def congruence(text: str) -> tuple[str, int] | None:
+    r"""Residue and modulus of ``7 \\pmod{12}`` or ``x \\equiv 7 \\pmod{12}``, or None."""
+    found = _MODULUS.search(text)
+    modulus = number(found.group(1) or found.group(2)) if found else None
+    if not found or not modulus:
+        return None
+    residue = text[: found.start()].rpartition(r"\equiv")[2].strip()
+    return (residue, int(modulus)) if residue else None
+
+
+def grouped(text: str) -> bool:
+    """Whether a text is one number with commas between its thousands, or as well a list: ``1,234``."""
+    return bool(_THOUSANDS.match(text))
+
+
+def ungrouped(text: str) -> str:
+    """A number without those commas; anything else as it is."""
+    return text.replace(",", "") if grouped(text) else text
 
 
 def untexted(text: str) -> str:

@@ -11,14 +11,17 @@ from typing import Any
 
 import sympy
 
-MAX_BITS = 50_000
+MAX_BITS = 200_000
 """Bits of an exact value, at most; a larger one is compared by other means."""
 
 DIGITS = 30
 """Digits at which expressions are evaluated."""
 
-FINE = 1e-12
+FINE = 1e-25
 """Relative difference past which two expressions without decimals differ."""
+
+CANCELLED = 300
+"""Digits at which two constants that agree at ``DIGITS`` are subtracted: 10^40 + pi is not 10^40 + 3."""
 
 # Of both signs, irrational-looking, and of no simple relation to one another, so that an identity that holds at all
 # of them is one. The first are inside (-1, 1), where inverse functions and roots of 1 - x^2 are real.
@@ -80,6 +83,7 @@ def agree(wanted: Any, given: Any, coarse: float) -> bool | None:
         return None
     if wanted.is_Matrix or given.is_Matrix:
         return None
+    wanted, given = _named(wanted), _named(given)
     if isinstance(wanted, sympy.Symbol) or isinstance(given, sympy.Symbol):
         return None
     if wanted.has(sympy.UnevaluatedExpr) or given.has(sympy.UnevaluatedExpr):
@@ -102,7 +106,22 @@ def agree(wanted: Any, given: Any, coarse: float) -> bool | None:
         if _apart(x, y) > limit:
             return False
         compared += 1
-    return True if compared == len(_POINTS if symbols else _POINTS[:1]) else None
+    if compared < len(_POINTS if symbols else _POINTS[:1]):
+        return None
+    return bool(symbols) or limit > FINE or not _differ_far_behind(wanted, given)
+
+
+def real_roots(expression: Any) -> Any:
+    """A constant with the odd roots of negative numbers real, as schools take them, and not principal."""
+
+    def odd(root: Any) -> bool:
+        return bool(
+            root.is_Pow and root.exp.is_Rational and root.exp.q % 2 and root.exp.q > 1 and root.base.is_negative
+        )
+
+    if not isinstance(expression, sympy.Expr) or expression.is_Matrix or expression.free_symbols:
+        return expression
+    return expression.replace(odd, lambda root: (-1) ** root.exp.p * sympy.Pow(-root.base, root.exp))
 
 
 def near(wanted: Any, given: Any, tolerance: float) -> bool:
@@ -118,12 +137,38 @@ def near(wanted: Any, given: Any, tolerance: float) -> bool:
 def solution_sets_agree(wanted: Any, given: Any) -> bool:
     """Whether a set of reals and the inequalities that describe it are the same; several inequalities mean either.
 
-    False where neither is a set and the other inequalities in one variable.
+    False where neither is a set and the other inequalities in one variable, or both inequalities in the same one.
     """
+    if wanted.free_symbols and {s.name for s in wanted.free_symbols} == {s.name for s in given.free_symbols}:
+        if wanted.has(sympy.Eq) or given.has(sympy.Eq):
+            return False  # equations without a real solution are not all the same
+        described = _described(wanted)
+        return described is not None and bool(described == _described(given))
     for region, relations in ((wanted, given), (given, wanted)):
         if isinstance(region, sympy.Interval | sympy.Union) and (described := _described(relations)) is not None:
             return bool(region == described or region.symmetric_difference(described) == sympy.S.EmptySet)
     return False
+
+
+def _named(expression: Any) -> Any:
+    """The expression with its variables told apart by name alone, and ``i`` the imaginary unit.
+
+    The parser makes a variable real or not by what stands around it. Unit vectors keep their ``i``.
+    """
+    names = {symbol.name for symbol in expression.free_symbols}
+    unit = sympy.Symbol("i") if names & {"j", "k"} else sympy.I
+    renamed = {s: unit if s.name == "i" else sympy.Symbol(s.name) for s in expression.free_symbols}
+    return expression.subs(renamed, simultaneous=True) if renamed else expression
+
+
+def _differ_far_behind(wanted: Any, given: Any) -> bool:
+    """Whether two constants that agree at ``DIGITS`` differ in digits behind those."""
+    try:
+        gap = (wanted - given).evalf(2, maxn=CANCELLED)
+        # evalf says with one bit of precision that it found nothing but rounding.
+        return any(bool(part) and (not part.is_Float or part._prec > 1) for part in gap.as_real_imag())
+    except (ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError):
+        return False  # no value for the difference: what was seen before stands
 
 
 def _described(relations: Any) -> Any:
