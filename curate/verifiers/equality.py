@@ -35,7 +35,11 @@ MAX_PARTS = 64
 COARSE = Fraction(1, 1000)
 """Relative difference past which a decimal is not a rounding of the other value, however small both are."""
 
-_ASSIGNED = re.compile(r"^\s*[a-zA-Z](?:_\{?\w+\}?)?(?:\([a-zA-Z]\))?\s*(?:=|\\approx|:=)\s*([^=<>]+)$")
+_GREEK = r"\\(?:alpha|beta|gamma|theta|phi|lambda|mu|sigma)"
+_NAMED = rf"(?:(?:\\(?:angle|vec|overline|mathbf|hat|bar) ?)?\{{? ?[a-zA-Z]{{1,3}} ?\}}?|{_GREEK})"
+_ASSIGNED = re.compile(
+    rf"^\s*{_NAMED}(?:_\{{?\w+\}}?)?(?:\([^()=<>]{{1,20}}\))?\s*(?:=|\\approx|:=)\s*([^=<>]+)$|^([^=<>]+)=\s*[a-zA-Z]$"
+)
 _MEMBER = re.compile(r"^\s*([a-zA-Z])\s*\\in\s+(.+)$|^\s*([a-zA-Z])\s*\\in\s*([\\(\[{].+)$")
 _RELATION = re.compile(r"[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in|approx|equiv)(?![a-zA-Z])")
 _UNEQUAL = re.compile(r"\\neq?(?![a-zA-Z])")
@@ -79,12 +83,14 @@ class Equality:
         self._read: Callable[[str], list[Any]] = lru_cache(1024)(self._extracted)
 
         self._rules = (
+            self._as_choices,
             self._as_words,
             self._as_percentages,
             self._as_degrees,
             self._as_quantities,
             self._as_residues,
             self._as_numerals,
+            self._as_ratios,
             self._as_numbers,
             self._as_one_and_many,
             self._as_lists,
@@ -107,10 +113,11 @@ class Equality:
         text = latex.clean(text) if text and len(text) <= MAX_ANSWER else ""
         if not text:
             return None
-        value = latex.percent(text) or latex.degrees(text) or text
+        value = latex.both_signs(latex.percent(text) or latex.degrees(text) or text)
         if latex.number(text) is not None or latex.words(text) or latex.based(text):
             return text
-        return text if _expression(self._parse(value)) is not None else None
+        parsed = (_expression(self._parse(part)) for part in (value, _right_side(value)))
+        return text if any(expression is not None for expression in parsed) else None
 
     def _equal(self, gold: str, said: str) -> bool:
         if _bare(gold) == _bare(said) or latex.untexted(gold) == latex.untexted(said):
@@ -118,6 +125,7 @@ class Equality:
         gold, said = _ungrouped(*_unassigned(gold, said))
         if _UNEQUAL.search(gold) and _UNEQUAL.search(said):  # what is left out is a solution set too
             gold, said = _UNEQUAL.sub("=", gold), _UNEQUAL.sub("=", said)
+        gold, said = latex.both_signs(gold), latex.both_signs(said)
         for rule in self._rules:
             verdict = rule(gold, said)
             if verdict is not None:
@@ -129,6 +137,20 @@ class Equality:
         if wanted is None:
             return None
         return wanted == (latex.words(said) or said.rstrip(".").casefold())
+
+    def _as_choices(self, gold: str, said: str) -> bool | None:
+        """A choice that is written with letter and text is either."""
+        wanted, given = latex.label(gold), latex.label(said)
+        if wanted is None and given is None:
+            return None
+        if wanted is not None and given is not None:
+            return wanted[0] == given[0] and self._equal(wanted[1], given[1])
+        (letter, text), plain = (wanted, said) if wanted is not None else (given or ("", ""), gold)
+        return letter == latex.untexted(plain).strip("()").upper() or self._equal(text, plain) or None
+
+    def _as_ratios(self, gold: str, said: str) -> bool | None:
+        wanted, given = latex.ratio(gold), latex.ratio(said)
+        return None if wanted is None or given is None else wanted == given
 
     def _as_percentages(self, gold: str, said: str) -> bool | None:
         """p% is p%; where one side has no sign it is p/100, or p from 1 on: sources disagree on what to leave out."""
@@ -144,14 +166,14 @@ class Equality:
         return self._equal(_times(sign, 1, 100), plain)
 
     def _as_degrees(self, gold: str, said: str) -> bool | None:
-        """Degrees are their number, and radians where the other side has a pi."""
+        """Degrees are their number, and their radians."""
         wanted, given = latex.degrees(gold), latex.degrees(said)
         if wanted is None and given is None:
             return None
         if wanted is not None and given is not None:
             return self._equal(wanted, given)
         angle, plain = (wanted or given or "", said if wanted is not None else gold)
-        return self._equal(angle, plain) or ("\\pi" in plain and self._equal(_times(angle, 1, 180) + "\\pi", plain))
+        return self._equal(angle, plain) or self._equal(_times(angle, 1, 180) + "\\pi", plain)
 
     def _as_quantities(self, gold: str, said: str) -> bool | None:
         """Two units convert or contradict; what is not two known units is left to those who drop units."""
@@ -345,7 +367,7 @@ def _unassigned(gold: str, said: str) -> tuple[str, str]:
 
 def _right_side(text: str) -> str:
     if found := _ASSIGNED.match(text):
-        return found.group(1).strip()
+        return (found.group(1) or found.group(2)).strip()
     if found := _MEMBER.match(text):
         return (found.group(2) or found.group(4)).strip()
     return text

@@ -35,6 +35,13 @@ _TRIGONOMETRIC = re.compile(
 _QUALIFIED = re.compile(
     r"(?<=\S)\s*(?:,|\\text\{\s*,?\s*(?:where|for)\s*\})\s*[a-z](?:\s*,\s*[a-z])*\s*\\in\s*\\mathbb\s*\{?[ZNRQC]\}?(?:\^\+)?$"
 )
+_SAID_SETS = tuple(
+    (re.compile(rf"^(?:\\text ?\{{ ?)?(?:{name})\.?(?: ?\}})?$", re.IGNORECASE), sign)
+    for name, sign in (
+        (r"(?:all|the set of all|any) real(?:s| numbers?)", r"\mathbb{R}"),
+        (r"(?:the )?empty set|no (?:real )?solutions?", r"\emptyset"),
+    )
+)
 _BOLD = re.compile(r"\\(?:textbf|mathbf|boldsymbol|bm|pmb|textit|textsf|mathsf|textrm|textnormal)(?![a-zA-Z])\s*")
 _REPEATING = re.compile(r"(?<!\d)(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{?(\d+)\}?(?![\d\\])")
 _SCIENTIFIC = re.compile(r"^([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d{1,4})$")
@@ -64,7 +71,22 @@ _WORDS = re.compile(r"^[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’.\- ]*$")
 _MODULUS = re.compile(
     r"\s*(?:\\pmod ?\{? ?(\d+) ?\}?|\( ?(?:\\?mod|\\(?:text|mathrm|operatorname)\{ ?mod ?\}) ?\{?(\d+)\}? ?\))$"
 )
+_CLOCK = re.compile(r"(\d{1,2}:\d\d) ?([ap])\.? ?m\.?$", re.IGNORECASE)
+_RATIO = re.compile(r"^\d+(?:\.\d+)?(?: ?(?::|\\colon) ?\d+(?:\.\d+)?)+$")
+_TIME = re.compile(r"^\d{1,2}:[0-5]\d$")
+_BUILT = re.compile(
+    r"^\\\{ ?([a-zA-Z]) ?(?:\\in ?\\mathbb ?\{?R\}? ?)?"
+    r"(?:\\mid(?![a-zA-Z])|\\colon|:|\||\\vert(?![a-zA-Z])) ?(.+?) ?\\\}$"
+)
+_BOTH = re.compile(
+    r"^([a-zA-Z]) ?((?:[<>]|\\[lg]e(?:q|qslant)?(?![a-zA-Z]))=?) ?([^<>=,\\a-zA-Z]+) ?\\text ?\{ ?and ?\} ?"
+    r"\1 ?((?:[<>]|\\[lg]e(?:q|qslant)?(?![a-zA-Z]))=?) ?([^<>=,\\a-zA-Z]+)$"
+)
+_ONE_LETTER_BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|pmb|mathsf) ?\{ ?([a-zA-Z]) ?\}")
+_TEXTED_NUMBER = re.compile(r"^\\text ?\{ ?(\d[\d.,/]*) ((?!and\b|or\b)[A-Za-z]+) ?\}$")
+_LABEL = re.compile(r"^(?:\\text(?:bf|rm|sf|it)? ?\{ ?)?(?:\(([A-J])\)|([A-J])\))(?: ?\} ?| )(?=\S)(.+)$")
 _DEGREES = re.compile(r"\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)\s*$|\s+degrees?$|\\text\{\s*degrees?\s*\}$")
+_PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![a-zA-Z])")
 _CHAIN = re.compile(r"[<>]=?|=|\\(?:leqslant|geqslant|leq?|geq?|lt|gt|neq?)(?![a-zA-Z])")
 _FLIPPED = {">": "<", r"\gt": "<", ">=": r"\le", r"\ge": r"\le", r"\geq": r"\le", r"\geqslant": r"\le"}
 
@@ -99,7 +121,8 @@ def clean(text: str) -> str:
             break
     text = _GROUPS.sub("", text)
     text = _single_spaced(_SPACES.sub(" ", _SIZES.sub("", text)))
-    text = _AND.sub(", ", text)
+    text = _BUILT.sub(r"\2", _CLOCK.sub(r"\1\\text{ \2m}", _TEXTED_NUMBER.sub(r"\1\\text{ \2}", text)))
+    text = _AND.sub(", ", _BOTH.sub(_chained, text))
     text = _UPRIGHT.sub(lambda match: next(filter(None, match.groups())), text)
     if "frac" in text or "sqrt" in text:
         text = _BARE_TOP.sub(r"\1{\2}", text)
@@ -108,6 +131,8 @@ def clean(text: str) -> str:
     text = _TRIGONOMETRIC.sub(r"\\\1\\left(\\frac{\2\\pi}{180}\\right)", text)
     text = _QUALIFIED.sub("", text).replace(r"\varnothing", r"\emptyset")
     text = r"\emptyset" if text.replace(" ", "") in {r"\{\}", r"\text{\emptyset}"} else text
+    text = next((sign for name, sign in _SAID_SETS if name.match(text)), text)
+    text = _ONE_LETTER_BOLD.sub(r"\1", text)
     text = _BOLD.sub(r"\\text", text) if "\\text" in text or "\\math" in text or "\\b" in text else text
     text = _REPEATING.sub(_repeating, text)
     text = _SCIENTIFIC.sub(r"\1\\times10^{\2}", text)
@@ -195,6 +220,37 @@ def ungrouped(text: str) -> str:
     return text.replace(",", "") if grouped(text) else text
 
 
+def ratio(text: str) -> tuple[Fraction, ...] | None:
+    """The terms of a ratio such as ``3:4:5``, the first one of them made 1 unless it is 0, or those of a time."""
+    if not _RATIO.match(text):
+        return None
+    terms = [Fraction(term) for term in re.split(r" ?(?::|\\colon) ?", text)]
+    return tuple(terms) if _TIME.match(text) or not terms[0] else tuple(term / terms[0] for term in terms)
+
+
+def both_signs(text: str) -> str:
+    r"""A value with one ``\\pm``, alone or in a list, as the two values that it stands for; anything else as it is."""
+    if "\\pm" not in text and "\\mp" not in text:
+        return text
+    found = listing(text)
+    if found is None or found.opening not in {"", r"\{"}:
+        found = Listing("", (text,), "")
+    parts: list[str] = []
+    for part in found.parts:
+        signs = _PLUS_MINUS.findall(part)
+        if len(signs) != len(set(signs)):  # two that may go together or not
+            return text
+        upper, lower = (_signed(part, plus, minus) for plus, minus in ("+-", "-+"))
+        parts += [upper, lower] if signs else [part]
+    return found.opening + ", ".join(parts) + found.closing
+
+
+def label(text: str) -> tuple[str, str] | None:
+    """Letter and text of a choice that is written with both, such as ``(C) 12``, or None."""
+    found = _LABEL.match(text)
+    return (found.group(1) or found.group(2), found.group(3)) if found else None
+
+
 def untexted(text: str) -> str:
     r"""A text without the wrappers of ``\text{}`` and without blanks, in lower case where it is words."""
     plain = _TEXT.sub(lambda match: match.group(1), text)
@@ -249,6 +305,23 @@ def listing(text: str) -> Listing | None:
                 break
     parts = _split(text)
     return Listing("", parts, "") if parts and len(parts) > 1 else None
+
+
+def _signed(text: str, plus: str, minus: str) -> str:
+    return (
+        _PLUS_MINUS.sub(lambda sign: plus if sign.group() == r"\pm" else minus, text).strip().removeprefix("+").strip()
+    )
+
+
+def _chained(match: re.Match[str]) -> str:
+    """``x > 2 and x < 5`` as one chain, which commas cannot say: they stand for ``or``."""
+    letter, sign, bound, other_sign, other = match.groups()
+    upward = [sign[0] == ">" or sign.startswith(r"\g") for sign in (sign, other_sign)]
+    if upward[0] == upward[1]:
+        return match.group()
+    if not upward[0]:
+        sign, bound, other_sign, other = other_sign, other, sign, bound
+    return f"{bound} {_FLIPPED[sign]} {letter} {other_sign} {other}"
 
 
 def _single_spaced(text: str) -> str:

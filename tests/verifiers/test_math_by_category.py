@@ -547,6 +547,239 @@ x \equiv 7 \pmod{12} == 7 \pmod{12}
 7 \pmod{12} != 5 \pmod{12}
 7 \pmod{12} != 7 \pmod{13}
 """,
+    "a second list, written after the first passed": r"""
+10:30 AM == 10:30\text{ a.m.}
+\frac{1}{2} \text{ cup} == 0.5 cups
+5 \text{ feet} == 60 \text{ inches}
+5 \text{ ft } == 5'
+1 \text{ gallon} == 4 \text{ quarts}
+60 \text{ mph} != 60 \text{ km/h}
+60 \text{ mph} == 60 \text{ miles/hour}
+15 \text{ m/s} == 15 m/s
+15 \text{ m/s} == 54 \text{ km/h}
+2 \text{ years} == 24 \text{ months}
+3 \text{ apples} == 3
+3 \text{ apples} == 3 apples
+\frac{3}{4}\text{ of an hour} == 0.75
+7\% \text{ of the total} == 7\%
+x=2\text{ cm} == 2 cm
+\sqrt{2} \text{ m} != \sqrt{2} \text{ km}
+\sqrt{2} \text{ m} == 100\sqrt{2} \text{ cm}
+6\text{ square units} == 6
+6\text{ square units} == 6 \text{ units}^2
+25\text{ dollars} == \$25.00
+25 \text{ cents} == \$0.25
+25 \text{ cents} == 25
+.25 \text{ dollars} == 25 \text{ cents}
+(2,3) \cup (5, 7) != (2,3), (5,7)
+(2,3) == \left( 2,3 \right)
+2x^2 + 3x != 2x^2 - 3x
+x_1 = 2, x_2 = 3 == 2, 3
+x = 2, 3 == x=3 \text{ or } x=2
+y = -\frac{1}{2}x + 3 == y = 3 - \frac{x}{2}
+y = -\frac{1}{2}x + 3 == x + 2y = 6
+y = -\frac12 x + 3 != y = \frac12 x + 3
+r = 3\sin\theta == r=3\sin(\theta)
+\frac{x^2}{9}+\frac{y^2}{4}=1 == 4x^2+9y^2=36
+\frac{x^2}{9}+\frac{y^2}{4}=1 != \frac{x^2}{4}+\frac{y^2}{9}=1
+\frac{n(n+1)(2n+1)}{6} == \frac{2n^3+3n^2+n}{6}
+\frac{n(n+1)}{2} != \frac{n(n-1)}{2}
+2^{n+1}-2 == 2(2^n-1)
+2^{n+1}-2 != 2^{n+1}-1
+(-1)^n == (-1)^{n+2}
+(-1)^n != (-1)^{n+1}
+a^{b^c} != (a^b)^c
+\sqrt{x^2+1} != x+1
+\ln(x+1) != \ln x + 1
+\log_3 27 == 3
+\log_{10} x != \ln x
+e^{x+y} == e^x e^y
+e^{x+y} != e^x+e^y
+\frac{1}{1-x} != 1-x
+\frac{a+b}{c} == \frac{a}{c}+\frac{b}{c}
+\frac{a}{b+c} != \frac{a}{b}+\frac{a}{c}
+\arcsin \frac12 == \frac{\pi}{6}
+\tan^{-1}(1) == \frac{\pi}{4}
+\cos^{-1}(0) == 90^\circ
+\sin^{-1} x != \frac{1}{\sin x}
+\angle A = 30^\circ == 30
+\triangle ABC == \triangle ABC
+\vec{v} = \langle 1, 2 \rangle == \langle 1,2 \rangle
+\mathbf{i}+2\mathbf{j} == 2\mathbf{j}+\mathbf{i}
+\mathbf{i}+2\mathbf{j} != 2\mathbf{i}+\mathbf{j}
+\hat{i}+2\hat{j} != 2\hat{i}+\hat{j}
+2\hat{i}+3\hat{j} == 3\hat{j}+2\hat{i}
+3:4 == 3 : 4
+3:4 != 4:3
+3:4:5 == 3:4:5
+3:4:5 != 3:5:4
+1/2 != 2
+1/2 == 2/4
+\frac{6}{8} == \frac{3}{4}
+\frac{-3}{4} == -0.75
+(0,0), (1,1) == (1,1), (0,0)
+(0,0), (1,1) != (0,0)
+(0,0), (1,1) == \{(0,0),(1,1)\}
+(0,0) \text{ and } (1,1) == (0,0),(1,1)
+(x,y) = (0,0), (1,1) == (0,0),(1,1)
+(a,b) = (3,5), (5,3) == (5,3),(3,5)
+(a,b) = (3,5), (5,3) != (3,5)
+[1,2,3] == [1, 2, 3]
+[1,2,3] != [3,2,1]
+\text{all real numbers} == \mathbb{R}
+\mathbb{R} == (-\infty, \infty)
+\mathbb{R} != \mathbb{Z}
+\mathbb{Z} != \mathbb{N}
+\{x \mid x > 2\} == (2, \infty)
+\{x \mid x > 2\} == x > 2
+\{x : x>2\} != \{x : x<2\}
+\{x \in \mathbb{R} : x > 2\} == x > 2
+[2, 5) \cup (7, \infty) == 2 \le x < 5 \text{ or } x > 7
+(-\infty,-1] \cup [1,\infty) == x \le -1 \text{ or } x \ge 1
+(-\infty,-1] \cup [1,\infty) == |x| \ge 1
+(-\infty,-1] \cup [1,\infty) != (-\infty,-1) \cup (1,\infty)
+-1 \le x \le 1 == |x| \le 1
+-1 \le x \le 1 != |x| < 1
+x>2 \text{ and } x<5 == 2<x<5
+0 < x < 1 == x \in (0,1)
+\max(a,b) == \max(b,a)
+\min(a,b) != \max(a,b)
+0.1 + 0.2 == 0.3
+1.10 == 1.1
+1e-7 != 0
+1e-7 == 0.0000001
+2.0e3 == 2000
+5\times 10^3 == 5000
+5\times 10^3 != 5\times 10^4
+4.5 \times 10^{-5} == 0.000045
+4.5 \times 10^{-5} != 4.5\times 10^{-6}
+1.23 \times 10^{45} != 1.24\times 10^{45}
+1.23 \times 10^{-45} != 1.24\times 10^{-45}
+1.23 \times 10^{-45} != 0
+0 != 10^{-45}
+99999999999999999999 != 99999999999999999998
+\frac{10^{30}+1}{10^{30}} != 1
+\pi != 3.14159
+\pi == 3.14159265
+\sqrt{2} == 1.41421356
+\sqrt{2}\cdot 10^{-8} != \sqrt{3} \cdot 10^{-8}
+\frac{\pi}{10^9} != 0
+e^{-50} != 0
+\frac{1}{1000000007} != \frac{1}{1000000009}
+\frac{1}{1000000007} != 0
+2^{31}-1 == 2147483647
+2^{64} == 18446744073709551616
+20! == 2432902008176640000
+20! != 2432902008176640001
+\frac{1}{20!} != \frac{1}{21!}
+\binom{100}{50} == 100891344545564193334812497256
+\binom{100}{50} != 100891344545564193334812497257
+F_{100} != F_{99}
+a_n = 2n+1 == 2n+1
+a_n = 2n+1 != 2n-1
+f(x) = 3x == 3x
+f(3) = 7 == 7
+\text{Yes, } x=3 != \text{No}
+\boxed{5} == 5
+x = \boxed{5} == 5
+5 = x == 5
+2 = x == x=2
+5. == 5
+5! != 5.
++5 == 5
+- 5 == -5
+--5 != -5
+5,  == 5
+( 5 ) == 5
+[5] == 5
+\{5\} == 5
+\left\{5\right\} == 5
+\displaystyle\frac12 == 1/2
+\dfrac{1}{2} == \cfrac{1}{2}
+\frac{1}{\frac{1}{2}} == 2
+\sqrt{\sqrt{16}} == 2
+\sqrt[4]{16} == 2
+(-8)^{1/3} == -2
+(-8)^{1/3} == 1+i\sqrt{3}
+x^{1/3} == \sqrt[3]{x}
+|3-5| == 2
+|x|^2 == x^2
+\lfloor \pi \rfloor == 3
+\lceil \pi \rceil == 4
+\text{A and B} != \text{A}
+\text{A} != \text{B}
+C == c
+(C) 12 == C
+\text{(C) } 12 == 12
+A) 5 == A
+II and III == II, III
+I, II != I, III
+\text{I and II} == I, II
+\heartsuit != \spadesuit
+\text{John} != \text{Joan}
+red, blue == blue, red
+\text{square} != 4
+\text{even} == \text{Even.}
+\text{12 apples} == 12
+\text{twelve} != 13
+\text{none} != 1
+\text{one} != \text{two}
+(\frac{1}{2}, \frac{\sqrt{3}}{2}) == (0.5, \frac{\sqrt 3}{2})
+(\frac{1}{2}, \frac{\sqrt{3}}{2}) != (\frac{\sqrt{3}}{2}, \frac12)
+\frac{\sqrt{2}+\sqrt{6}}{4} == \cos 15^\circ
+\frac{\sqrt{6}-\sqrt{2}}{4} == \sin 15^\circ
+\frac{\sqrt{6}-\sqrt{2}}{4} != \cos 15^\circ
+2\cos\frac{\pi}{9} == 2\cos 20^\circ
+\tan 75^\circ == 2+\sqrt{3}
+\frac{1+\sqrt5}{2} == \frac{2}{\sqrt5-1}
+\frac{1+\sqrt5}{2} != \frac{1-\sqrt5}{2}
+\frac{1 \pm \sqrt5}{2} == \frac{1+\sqrt5}{2},\frac{1-\sqrt5}{2}
+\frac{1 \pm \sqrt5}{2} != \frac{1+\sqrt5}{2}
+\frac{1 \pm i\sqrt3}{2} == \frac{1+i\sqrt3}{2},\frac{1-i\sqrt3}{2}
+e^{2\pi i/3} == -\frac12+\frac{\sqrt3}{2}i
+e^{2\pi i/3} != -\frac12-\frac{\sqrt3}{2}i
+i^{2023} == -i
+i == -i^3
+z = 3+4i == 3+4i
+|3+4i| == 5
+3:4:5 == 6:8:10
+1:2 == 2:4
+10:30 != 10:31
+1:10 != 2:20
+10:30 \text{ AM} != 10:30 PM
+(C) 12 != D
+(C) 12 != 13
+(C) 12 != (D) 12
+\textbf{(C)}\ 12 == C
+\textbf{(C) }12 == 12
+12 == (C) 12
+C == (C) 12
+C != (B) 12
+x>2 \text{ and } x<5 != x<2 \text{ or } x>5
+x>2 \text{ or } x<5 != 2<x<5
+x<5 \text{ and } x \ge 2 == 2 \le x < 5
+2\mathbf{i}+3\mathbf{j} != 2\mathbf{i}+3\mathbf{k}
+-2\pm\sqrt{3} == -2-\sqrt3, -2+\sqrt 3
+\frac{-1\pm\sqrt{5}}{2} != \frac{1\pm\sqrt5}{2}
+\frac{-1\pm\sqrt{5}}{2} == \frac{-1\mp\sqrt5}{2}
+0, \pm 1 == -1, 0, 1
+\{0, \pm 1\} == \{-1,0,1\}
+\{0, \pm 1\} != \{0, 1\}
+(\pm 1, 2) == (1,2),(-1,2)
+(\pm 1, 2) != (1,2)
+x = \pm\sqrt{2} == \sqrt2, -\sqrt2
+x=\pm\sqrt2 == x=\sqrt2 \text{ or } x=-\sqrt2
+x=\pm\sqrt2 != x=\sqrt2
+5 \pm 2 == 3, 7
+\pm 2i == 2i, -2i
+90^\circ != 1
+57^\circ != 1
+\vec{v} = (1,2) == (1,2)
+P(A \cup B) = \frac12 == 1/2
+f(3) = 7 != 3
+abc = 12 == 12
+2x = 4 != 4
+""",
 }
 
 
