@@ -23,10 +23,10 @@ class Unit(NamedTuple):
 
 _INCH = Fraction(254, 10_000)
 _POUND = Fraction(45_359_237, 100_000)
-_GALLON = Fraction(3_785_411_784, 10**9)
+_GALLON = Fraction(3_785_411_784, 10**12)
 
-# Names without a final s; a plural is looked up without it. Months and years are no number of days.
-_TABLE: dict[str, tuple[str, Fraction | int]] = {
+# Base unit, how many of it (and its power, for volumes). Names without a final s; a plural is looked up without it. Months and years are no number of days.
+_TABLE: dict[str, tuple[str, Fraction | int] | tuple[str, Fraction | int, int]] = {
     **dict.fromkeys(("mm", "millimeter", "millimetre"), ("m", Fraction(1, 1000))),
     **dict.fromkeys(("cm", "centimeter", "centimetre"), ("m", Fraction(1, 100))),
     **dict.fromkeys(("m", "meter", "metre"), ("m", 1)),
@@ -47,12 +47,12 @@ _TABLE: dict[str, tuple[str, Fraction | int]] = {
     "week": ("s", 604_800),
     "month": ("month", 1),
     "year": ("month", 12),
-    **dict.fromkeys(("ml", "milliliter", "millilitre"), ("L", Fraction(1, 1000))),
-    **dict.fromkeys(("l", "liter", "litre"), ("L", 1)),
-    "gallon": ("L", _GALLON),
-    "quart": ("L", _GALLON / 4),
-    "pint": ("L", _GALLON / 8),
-    "cup": ("L", _GALLON / 16),
+    **dict.fromkeys(("ml", "milliliter", "millilitre"), ("m", Fraction(1, 10**6), 3)),
+    **dict.fromkeys(("l", "liter", "litre"), ("m", Fraction(1, 1000), 3)),
+    "gallon": ("m", _GALLON, 3),
+    "quart": ("m", _GALLON / 4, 3),
+    "pint": ("m", _GALLON / 8, 3),
+    "cup": ("m", _GALLON / 16, 3),
     **dict.fromkeys(("$", "dollar", "buck"), ("$", 1)),
     **dict.fromkeys(("¢", "cent"), ("$", Fraction(1, 100))),
     **dict.fromkeys(("€", "euro"), ("€", 1)),
@@ -110,4 +110,7 @@ def _powered(part: str) -> Unit | None:
 
 def _simple(name: str, power: int) -> Unit | None:
     found = _TABLE.get(name) or _TABLE.get(name.removesuffix("s"))
-    return Unit(((found[0], power),), Fraction(found[1]) ** power) if found else None
+    if found is None:
+        return None
+    base, factor, dimension = found if len(found) == 3 else (*found, 1)
+    return Unit(((base, dimension * power),), Fraction(factor) ** power)

@@ -23,6 +23,9 @@ FINE = 1e-25
 CANCELLED = 300
 """Digits at which two constants that agree at ``DIGITS`` are subtracted: 10^40 + pi is not 10^40 + 3."""
 
+# sympy has no value for an expression, and says so in many ways.
+_NO_VALUE = (ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError)
+
 # Of both signs, irrational-looking, and of no simple relation to one another, so that an identity that holds at all
 # of them is one. The first are inside (-1, 1), where inverse functions and roots of 1 - x^2 are real.
 _POINTS = (
@@ -98,17 +101,21 @@ def agree(wanted: Any, given: Any, coarse: float) -> bool | None:
         places = {
             s: p + i // 4 for i, (s, p) in enumerate(zip(symbols, islice(cycle(points), len(symbols)), strict=True))
         }
-        x, y = _at(wanted, places), _at(given, places)
-        if x is None or y is None:
-            if (x is None) != (y is None):
+        x, y = _put(wanted, places), _put(given, places)
+        if limit == FINE and (p := exact(x)) is not None and (q := exact(y)) is not None:
+            if p != q:
+                return False
+            compared += 1
+            continue
+        v, w = _valued(x), _valued(y)
+        if v is None or w is None:
+            if (v is None) != (w is None):
                 return None
             continue
-        if _apart(x, y) > limit:
+        if _apart(v, w) > limit or (limit == FINE and _differ_far_behind(x, y)):
             return False
         compared += 1
-    if compared < len(_POINTS if symbols else _POINTS[:1]):
-        return None
-    return bool(symbols) or limit > FINE or not _differ_far_behind(wanted, given)
+    return True if compared == len(_POINTS if symbols else _POINTS[:1]) else None
 
 
 def real_roots(expression: Any) -> Any:
@@ -130,7 +137,7 @@ def near(wanted: Any, given: Any, tolerance: float) -> bool:
         return False
     if wanted.free_symbols or given.free_symbols:
         return False
-    x, y = _at(wanted, {}), _at(given, {})
+    x, y = _valued(wanted), _valued(given)
     return x is not None and y is not None and _apart(x, y) <= tolerance
 
 
@@ -167,7 +174,7 @@ def _differ_far_behind(wanted: Any, given: Any) -> bool:
         gap = (wanted - given).evalf(2, maxn=CANCELLED)
         # evalf says with one bit of precision that it found nothing but rounding.
         return any(bool(part) and (not part.is_Float or part._prec > 1) for part in gap.as_real_imag())
-    except (ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError):
+    except _NO_VALUE:
         return False  # no value for the difference: what was seen before stands
 
 
@@ -187,14 +194,22 @@ def _described(relations: Any) -> Any:
         return None  # sympy cannot solve it
 
 
-def _at(expression: Any, places: dict[Any, Fraction]) -> tuple[Any, Any] | None:
-    """Real and imaginary part at a point, or None where the expression has no finite value there."""
+def _put(expression: Any, places: dict[Any, Fraction]) -> Any:
+    """The expression at a point, or None where it has no value there."""
     numbers = {symbol: sympy.Rational(value.numerator, value.denominator) for symbol, value in places.items()}
     try:
-        value = expression.subs(numbers).evalf(DIGITS, maxn=4 * DIGITS)
+        return expression.subs(numbers)
+    except _NO_VALUE:
+        return None
+
+
+def _valued(expression: Any) -> tuple[Any, Any] | None:
+    """Real and imaginary part, or None where the expression has no finite value."""
+    try:
+        value = expression.evalf(DIGITS, maxn=4 * DIGITS)
         real, imaginary = value.as_real_imag() if isinstance(value, sympy.Expr) else (None, None)
-    except (ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError):
-        return None  # sympy has no value for it, and says so in many ways
+    except _NO_VALUE:
+        return None
     if not (isinstance(real, sympy.Number) and isinstance(imaginary, sympy.Number)):
         return None
     if not (real.is_finite and imaginary.is_finite):

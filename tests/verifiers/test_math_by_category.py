@@ -780,6 +780,158 @@ f(3) = 7 != 3
 abc = 12 == 12
 2x = 4 != 4
 """,
+    "polynomials of high degree, and small parts beside variables": r"""
+(a+b+c+d+e+f+g+h)^{200} != (a+b+c+d+e+f+g+h)^{200}+1
+(x+1)^{50} == (1+x)^{50}
+x+10^{-40} != x+10^{-41}
+\sin x+10^{-40} != \sin x
+\sin x + \cos x == \cos x+\sin x
+\frac{x+10^{-40}}{y} != \frac{x}{y}
+\sqrt{x}\sqrt{y}+1 == 1+\sqrt{y}\sqrt{x}
+""",
+    "a third list, all but one of which passed when it was written": r"""
+\frac{5}{4} == 1\frac{1}{4}
+125\% == \frac{5}{4}
+0.125 == 12.5\%
+17.5 == 17\frac{1}{2}
+17.5 == 35/2
+\frac{22}{7} != 3\frac{1}{22}
+-\frac{5}{2} == -2\frac12
+-\frac{5}{2} != 2\frac12
+\left(-\frac{1}{2}, \frac{3}{4}\right) == (-0.5, 0.75)
+\left(-\frac{1}{2}, \frac{3}{4}\right) != (0.75, -0.5)
+x \le 5 == (-\infty, 5]
+x \le 5 != (-\infty, 5)
+-5 < x \leq 7 == (-5, 7]
+-5 < x \leq 7 != [-5, 7)
+[3, \infty) == 3 \le x
+x > -\frac{1}{2} == x > -0.5
+a \ge b == b \le a
+a \ge b != b \ge a
+(-3, 0) \cup (0, 3) != (-3, 3)
+(-3, 0) \cup (0, 3) == (0,3) \cup (-3,0)
+\{-2, 3\} == x = -2 \text{ or } x = 3
+\{-2, 3\} != \{2, -3\}
+-2, 3 == 3 \text{ and } -2
+-2, 3 == x=-2, 3
+1, 4, 9, 16 == 16, 9, 4, 1
+1, 4, 9, 16 != 1, 4, 9
+1, 4, 9, 16 != 1, 4, 9, 15
+3, 1, 2 != 1, 3, 2
+\sqrt{2}, \sqrt{3} == \sqrt{3}, \sqrt{2}
+\frac{3 \pm \sqrt{5}}{2} == \frac{3+\sqrt{5}}{2}, \frac{3-\sqrt{5}}{2}
+\frac{3 \pm \sqrt{5}}{2} != \frac{3+\sqrt{5}}{2}
+\frac{3 \pm \sqrt{5}}{2} != \frac{-3 \pm \sqrt{5}}{2}
+\pm\sqrt{7} == \sqrt{7}, -\sqrt{7}
+\pm 4 == 4 \text{ or } -4
+12\text{ cm} == 0.12 \text{ m}
+12\text{ cm} != 12 \text{ mm}
+3.5 \text{ hours} == 210 \text{ minutes}
+3.5 \text{ hours} == 3\frac{1}{2}
+100 \text{ cm}^2 == 100 \text{ square centimeters}
+1000 \text{ cm}^3 == 1 \text{ liter}
+45 \text{ mph} == 45
+45 \text{ students} == 45
+\$12.50 == 12.50 \text{ dollars}
+\$12.50 == 12.5
+\$1,200 == \$1200.00
+€20 != \$20
+1{,}000{,}000 == 1000000
+1,000,001 != 1000000
+2,5 == 5,2
+(2,5) != (5,2)
+0.5 != 0,6
+e^2 - 1 == \mathrm{e}^{2} - 1
+e^2-1 != e^{2-1}
+\frac{\mathrm{e}-1}{\mathrm{e}} == 1 - \frac{1}{e}
+3^{-40} != 3^{-41}
+\frac{1}{7^{50}} == 7^{-50}
+5^{80} - 1 != 5^{80}
+\frac{5^{80}-1}{4} != \frac{5^{80}}{4}
+\binom{60}{30} == 118264581564861424
+\binom{60}{30} != 118264581564861425
+\frac{2}{\sqrt{6}} == \frac{\sqrt{6}}{3}
+\frac{2}{\sqrt{6}} != \frac{\sqrt{6}}{2}
+\sqrt{7+4\sqrt{3}} == 2+\sqrt3
+\sqrt{50} == 5\sqrt2
+\sqrt{50} != 2\sqrt5
+\sqrt[3]{-27} == -3
+\sqrt[3]{16} == 2\sqrt[3]{2}
+2-i == -i+2
+2-i != i-2
+(2+i)(2-i) == 5
+\frac{1}{2+i} == \frac{2-i}{5}
+\frac{1}{2+i} != \frac{2+i}{5}
+\begin{pmatrix} 0 & 1 \\ -1 & 0 \end{pmatrix} == \begin{bmatrix} 0 & 1 \\ -1 & 0 \end{bmatrix}
+\begin{pmatrix} 0 & 1 \\ -1 & 0 \end{pmatrix} != \begin{pmatrix} 0 & -1 \\ 1 & 0 \end{pmatrix}
+\begin{pmatrix} \sqrt{8} \\ \frac{2}{4} \end{pmatrix} == \begin{pmatrix} 2\sqrt{2} \\ \frac{1}{2} \end{pmatrix}
+\text{Friday} == Friday
+\text{Friday} != \text{Thursday}
+\text{(E)} == E
+\text{(E)} != D
+1011_2 == 1011_{2}
+1011_2 != 1011_{3}
+3AF_{16} != 3AE_{16}
+0.\overline{27} == \frac{3}{11}
+0.\overline{27} != 0.27
+0.58\overline{3} == \frac{7}{12}
+7! == 5040
+\frac{8!}{2!2!} == 10080
+\binom{7}{3} == 35
+\binom{7}{3} != 21
+\log_4 8 == \frac32
+\ln\frac{1}{2} == -\ln 2
+\log_2 5 != \log_2 6
+(x-3)^2+4 == x^2-6x+13
+(x-3)^2+4 != x^2-6x+5
+\frac{x^2}{2}-\frac{x}{2} == \frac{x(x-1)}{2}
+3x^2y-xy^2 == xy(3x-y)
+3x^2y-xy^2 != xy(3y-x)
+\cos^2 x - \sin^2 x == \cos 2x
+\cos^2 x - \sin^2 x != 1
+2\sin x \cos x == \sin(2x)
+\frac{1}{\cos x} == \sec x
+\frac{x^2}{2} + C == \frac{1}{2}x^2 + C
+y = 3x - 2 == 3x - y = 2
+y = 3x - 2 != y = 3x + 2
+y = 3x-2 == y=-2+3x
+x^2 + y^2 - 4x = 0 == (x-2)^2+y^2=4
+x^2 + y^2 - 4x = 0 != (x-2)^2+y^2=2
+p = 7 == 7
+p = 7 != -7
+\theta = 30^\circ == 30
+\theta = \frac{\pi}{6} == 30^\circ
+120^\circ == \frac{2\pi}{3}
+120^\circ != \frac{\pi}{3}
+2:3 != 3:2
+2:3 == 4:6
+8:15 \text{ p.m.} == 8:15 PM
+8:15 \text{ p.m.} != 8:15 \text{ a.m.}
+¾ == 0.75
+2¾ == \frac{11}{4}
+√5+1 == 1+\sqrt{5}
+(√5+1)/2 == \frac{1+\sqrt{5}}{2}
+x³−x == x(x-1)(x+1)
+3·10⁵ == 300000
+∞ == \infty
+π/4 == \frac{\pi}{4}
+θ=π == \pi
+|x-2| == |2-x|
+|x-2| != x-2
+n(n-1) == n^2-n
+2^{k+1} == 2\cdot 2^k
+2^{k+1} != 2^k+1
+\frac{1}{n+1}\binom{2n}{n} == \frac{(2n)!}{n!(n+1)!}
+\frac{1}{n+1}\binom{2n}{n} != \binom{2n}{n}
+\frac{\pi}{4} + k\pi != \frac{\pi}{4}+2k\pi
+0.6667 != \frac{2}{3}
+0.667 != \frac{2}{3}
+0 != \text{undefined}
+-\infty != 0
+5 != \infty
+5 != 5i
+5 != 5\%5
+""",
 }
 
 
