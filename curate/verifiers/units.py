@@ -25,7 +25,8 @@ _INCH = Fraction(254, 10_000)
 _POUND = Fraction(45_359_237, 100_000)
 _GALLON = Fraction(3_785_411_784, 10**12)
 
-# Base unit, how many of it (and its power, for volumes). Names without a final s; a plural is looked up without it. Months and years are no number of days.
+# Base unit, how many of it, and its power where that is not 1. Names without a final s; a plural is looked up without
+# it. Months and years are no number of days.
 _TABLE: dict[str, tuple[str, Fraction | int] | tuple[str, Fraction | int, int]] = {
     **dict.fromkeys(("mm", "millimeter", "millimetre"), ("m", Fraction(1, 1000))),
     **dict.fromkeys(("cm", "centimeter", "centimetre"), ("m", Fraction(1, 100))),
