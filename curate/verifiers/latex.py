@@ -29,9 +29,8 @@ _SIGN = rf"(\\sqrt ?(?:\{{[^{{}}]*\}}|\d)|{_NAME})"
 _BARE_TOP = re.compile(rf"(\\[dtc]?frac) ?{_SIGN}")
 _BARE_BOTTOM = re.compile(rf"(\\[dtc]?frac) ?(?:\{{([^{{}}]*(?:\{{[^{{}}]*\}}[^{{}}]*)?)\}}|([0-9a-zA-Z])) ?{_SIGN}")
 _BARE_ROOT = re.compile(rf"(\\sqrt) ?(\\[dtc]?frac ?(?:\{{[^{{}}]*\}}|\d) ?(?:\{{[^{{}}]*\}}|\d)|{_NAME})")
-_TRIGONOMETRIC = re.compile(
-    r"\\(sin|cos|tan|cot|sec|csc)\s*[({]?\s*(\d+(?:\.\d+)?)\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))\s*[)}]?"
-)
+_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
+_DEGREES_INSIDE = re.compile(r"(\d+(?:\.\d+)?) ?\^ ?(?:\{ ?\\circ ?\}|\\circ(?![a-zA-Z]))")
 _QUALIFIED = re.compile(
     r"(?<=\S)\s*(?:,|\\text\{\s*,?\s*(?:where|for)\s*\})\s*[a-z](?:\s*,\s*[a-z])*\s*\\in\s*\\mathbb\s*\{?[ZNRQC]\}?(?:\^\+)?$"
 )
@@ -65,6 +64,9 @@ _UNITS = re.compile(
     r"(?:\s*\^\s*\{?\s*\d\s*\}?)?$"
 )
 _ONE_LETTER_UNIT = re.compile(r"^([-+]?[\d.,]+) [a-zA-Z](?:\^\{?\d\}?)?$")
+_JOINED_UNIT = re.compile(
+    r"(?<=\d)(weeks?|days?|hours?|minutes?|seconds?|years?|months?|meters?|feet|inches|miles?|dollars?|cents?|cm|mm|km|kg)$"
+)
 _CURRENCY = re.compile(r"\\?[$€£¥₹]")
 _WORDS = re.compile(r"^[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’.\- ]*$")
 
@@ -128,7 +130,8 @@ def clean(text: str) -> str:
         text = _BARE_TOP.sub(r"\1{\2}", text)
         text = _BARE_BOTTOM.sub(lambda match: rf"{match[1]}{{{match[2] or match[3]}}}{{{match[4]}}}", text)
         text = _BARE_ROOT.sub(r"\1{\2}", text)
-    text = _TRIGONOMETRIC.sub(r"\\\1\\left(\\frac{\2\\pi}{180}\\right)", text)
+    if _TRIGONOMETRIC.search(text):
+        text = _DEGREES_INSIDE.sub(r"\\left(\\frac{\1\\pi}{180}\\right)", text)
     text = _QUALIFIED.sub("", text).replace(r"\varnothing", r"\emptyset")
     text = r"\emptyset" if text.replace(" ", "") in {r"\{\}", r"\text{\emptyset}"} else text
     text = next((sign for name, sign in _SAID_SETS if name.match(text)), text)
@@ -137,7 +140,7 @@ def clean(text: str) -> str:
     text = _REPEATING.sub(_repeating, text)
     text = _SCIENTIFIC.sub(r"\1\\times10^{\2}", text)
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
-    return ascending(_single_spaced(text))
+    return ascending(_JOINED_UNIT.sub(r" \1", _single_spaced(text)))
 
 
 def percent(text: str) -> str | None:

@@ -170,6 +170,8 @@ x=1,y=2 != x=2,y=1
 (1,2) != 1
 """,
     "units": r"""
+10weeks == 10
+10weeks != 10 \text{ days}
 5\text{ cm} == 5 \mathrm{~cm}
 5\text{ cm} == 5cm
 5\text{ cm} == 5
@@ -230,6 +232,8 @@ x=1,y=2 != x=2,y=1
 12 != 1, 2
 """,
     "angles": r"""
+\sin(90^{\circ}-x) == \cos x
+\sin(90^{\circ}-x) != \sin x
 45^\circ == 45
 45^\circ == \frac{\pi}{4}
 45^\circ == 45 \text{ degrees}
