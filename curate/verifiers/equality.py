@@ -23,7 +23,8 @@ from latex2sympy2_extended import NormalizationConfig
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 
 from curate.verifiers import extract, latex
-from curate.verifiers.values import agree, exact, near, solution_sets_agree
+from curate.verifiers.units import unit
+from curate.verifiers.values import agree, exact, near, real_roots, solution_sets_agree
 
 MAX_ANSWER = 10_000
 """Characters past which an answer equals only itself: no reference is that long, and parsing it takes minutes."""
@@ -34,9 +35,14 @@ MAX_PARTS = 64
 COARSE = Fraction(1, 1000)
 """Relative difference past which a decimal is not a rounding of the other value, however small both are."""
 
-_ASSIGNED = re.compile(r"^\s*[a-zA-Z](?:_\{?\w+\}?)?(?:\([a-zA-Z]\))?\s*(?:=|\\approx|:=)\s*([^=<>]+)$")
+_GREEK = r"\\(?:alpha|beta|gamma|theta|phi|lambda|mu|sigma)"
+_NAMED = rf"(?:(?:\\(?:angle|vec|overline|mathbf|hat|bar) ?)?\{{? ?[a-zA-Z]{{1,3}} ?\}}?|{_GREEK})"
+_ASSIGNED = re.compile(
+    rf"^\s*{_NAMED}(?:_\{{?\w+\}}?)?(?:\([^()=<>]{{1,20}}\))?\s*(?:=|\\approx|:=)\s*([^=<>]+)$|^([^=<>]+)=\s*[a-zA-Z]$"
+)
 _MEMBER = re.compile(r"^\s*([a-zA-Z])\s*\\in\s+(.+)$|^\s*([a-zA-Z])\s*\\in\s*([\\(\[{].+)$")
 _RELATION = re.compile(r"[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in|approx|equiv)(?![a-zA-Z])")
+_UNEQUAL = re.compile(r"\\neq?(?![a-zA-Z])")
 _SEVERAL = re.compile(
     r"\\(?:pm|mp|cup|cap|setminus|mathbb)(?![a-zA-Z])|[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in)(?![a-zA-Z])"
 )
@@ -77,10 +83,14 @@ class Equality:
         self._read: Callable[[str], list[Any]] = lru_cache(1024)(self._extracted)
 
         self._rules = (
+            self._as_choices,
             self._as_words,
             self._as_percentages,
             self._as_degrees,
+            self._as_quantities,
+            self._as_residues,
             self._as_numerals,
+            self._as_ratios,
             self._as_numbers,
             self._as_one_and_many,
             self._as_lists,
@@ -103,14 +113,19 @@ class Equality:
         text = latex.clean(text) if text and len(text) <= MAX_ANSWER else ""
         if not text:
             return None
+        value = latex.both_signs(latex.percent(text) or latex.degrees(text) or text)
         if latex.number(text) is not None or latex.words(text) or latex.based(text):
             return text
-        return text if _expression(self._parse(text)) is not None else None
+        parsed = (_expression(self._parse(part)) for part in (value, _right_side(value)))
+        return text if any(expression is not None for expression in parsed) else None
 
     def _equal(self, gold: str, said: str) -> bool:
         if _bare(gold) == _bare(said) or latex.untexted(gold) == latex.untexted(said):
             return True
-        gold, said = _unassigned(gold, said)
+        gold, said = _ungrouped(*_unassigned(gold, said))
+        if _UNEQUAL.search(gold) and _UNEQUAL.search(said):  # what is left out is a solution set too
+            gold, said = _UNEQUAL.sub("=", gold), _UNEQUAL.sub("=", said)
+        gold, said = latex.both_signs(gold), latex.both_signs(said)
         for rule in self._rules:
             verdict = rule(gold, said)
             if verdict is not None:
@@ -122,6 +137,20 @@ class Equality:
         if wanted is None:
             return None
         return wanted == (latex.words(said) or said.rstrip(".").casefold())
+
+    def _as_choices(self, gold: str, said: str) -> bool | None:
+        """A choice that is written with letter and text is either."""
+        wanted, given = latex.label(gold), latex.label(said)
+        if wanted is None and given is None:
+            return None
+        if wanted is not None and given is not None:
+            return wanted[0] == given[0] and self._equal(wanted[1], given[1])
+        (letter, text), plain = (wanted, said) if wanted is not None else (given or ("", ""), gold)
+        return letter == latex.untexted(plain).strip("()").upper() or self._equal(text, plain) or None
+
+    def _as_ratios(self, gold: str, said: str) -> bool | None:
+        wanted, given = latex.ratio(gold), latex.ratio(said)
+        return None if wanted is None or given is None else wanted == given
 
     def _as_percentages(self, gold: str, said: str) -> bool | None:
         """p% is p%; where one side has no sign it is p/100, or p from 1 on: sources disagree on what to leave out."""
@@ -137,14 +166,36 @@ class Equality:
         return self._equal(_times(sign, 1, 100), plain)
 
     def _as_degrees(self, gold: str, said: str) -> bool | None:
-        """Degrees are their number, and radians where the other side has a pi."""
+        """Degrees are their number, and their radians."""
         wanted, given = latex.degrees(gold), latex.degrees(said)
         if wanted is None and given is None:
             return None
         if wanted is not None and given is not None:
             return self._equal(wanted, given)
         angle, plain = (wanted or given or "", said if wanted is not None else gold)
-        return self._equal(angle, plain) or ("\\pi" in plain and self._equal(_times(angle, 1, 180) + "\\pi", plain))
+        return self._equal(angle, plain) or self._equal(_times(angle, 1, 180) + "\\pi", plain)
+
+    def _as_quantities(self, gold: str, said: str) -> bool | None:
+        """Two units convert or contradict; what is not two known units is left to those who drop units."""
+        wanted, given = unit(gold), unit(said)
+        if wanted is None or given is None or wanted == given:
+            return None
+        if wanted.dimensions != given.dimensions:
+            return False
+        factor = given.factor / wanted.factor
+        return self._equal(_value(gold), _times(_value(said), factor.numerator, factor.denominator))
+
+    def _as_residues(self, gold: str, said: str) -> bool | None:
+        """Residues are equal by their modulus, which may be left out, since the question states it."""
+        wanted, given = latex.congruence(gold), latex.congruence(said)
+        if wanted is None and given is None:
+            return None
+        if wanted is None or given is None:
+            return self._equal(wanted[0] if wanted else gold, given[0] if given else said)
+        if wanted[1] != given[1]:
+            return False
+        x, y = latex.number(wanted[0]), latex.number(given[0])
+        return (x - y) % wanted[1] == 0 if x is not None and y is not None else self._equal(wanted[0], given[0])
 
     def _as_numerals(self, gold: str, said: str) -> bool | None:
         """A numeral with a base is its digits; the base may be left out, since the question states it."""
@@ -212,7 +263,11 @@ class Equality:
         if self._order != "auto":
             return self._order == "exact"
         numbers = [number for part in parts if (number := latex.number(part)) is not None]
-        return len(parts) == len(numbers) >= 3 and numbers not in (sorted(numbers), sorted(numbers, reverse=True))
+        sizes = [abs(number) for number in numbers]
+        sorted_in_some_way = any(
+            given == sorted(given, reverse=down) for given in (numbers, sizes) for down in (False, True)
+        )
+        return len(parts) == len(numbers) >= 3 and not sorted_in_some_way
 
     def _matched(self, wanted: tuple[str, ...], given: tuple[str, ...]) -> bool:
         left = list(given)
@@ -231,12 +286,16 @@ class Equality:
         wanted, given = _expression(gold), _expression(said)
         by_value = None
         if wanted is not None and given is not None:
+            decimal = wanted.has(sympy.Float) or given.has(sympy.Float)
             x, y = exact(wanted), exact(given)
             if x is not None and y is not None:
-                by_value = self._close(x, y, decimal=wanted.has(sympy.Float) or given.has(sympy.Float))
+                by_value = self._close(x, y, decimal=decimal)
             else:
                 by_value = agree(wanted, given, float(COARSE))
-            if by_value is True and not self._targets and not (wanted.has(sympy.Float) or given.has(sympy.Float)):
+                if by_value is False:
+                    by_value = agree(real_roots(wanted), real_roots(given), float(COARSE))
+            exactly = x is not None and y is not None
+            if by_value is True and not self._targets and (exactly or not decimal):
                 return by_value
             if self._tolerance and near(wanted, given, float(self._tolerance)):
                 return True
@@ -275,6 +334,20 @@ def _bare(text: str) -> str:
     return text.replace(" ", "")
 
 
+def _value(text: str) -> str:
+    """A quantity without its unit."""
+    return latex.without_letter(latex.without_unit(text))
+
+
+def _ungrouped(gold: str, said: str) -> tuple[str, str]:
+    """Both without the commas between thousands, except where the other side is a list of such parts."""
+    for other in (gold, said):
+        listing = None if latex.grouped(other) else latex.listing(other)
+        if listing is not None and listing.opening in {"", r"\{"}:
+            return gold, said
+    return latex.ungrouped(gold), latex.ungrouped(said)
+
+
 def _times(text: str, top: int, bottom: int) -> str:
     value = latex.number(text)
     if value is None:
@@ -294,7 +367,7 @@ def _unassigned(gold: str, said: str) -> tuple[str, str]:
 
 def _right_side(text: str) -> str:
     if found := _ASSIGNED.match(text):
-        return found.group(1).strip()
+        return (found.group(1) or found.group(2)).strip()
     if found := _MEMBER.match(text):
         return (found.group(2) or found.group(4)).strip()
     return text

@@ -3,9 +3,9 @@ r"""The answer of a completion: where a model says what it concluded, as text.
 Owns the reading of completions, shared by the kinds that compare answers. Must not import anything heavy and must stay
 linear in the completion: it runs in the calling process, on text that nobody has checked.
 
-The places, best first: the last ``\boxed{}``; the whole completion where it is nothing but one expression; what follows
-the last ``answer is``, ``answer:`` or ``####``; the last formula; the last number. All but the first look at the last
-``TAIL`` characters only.
+The places, best first: the last ``<answer>``; the last ``\boxed{}``; the whole completion where it is nothing but one
+expression; what follows the last ``answer is``, ``answer:`` or ``####``; the last formula; the last number. All but the
+first two look at the last ``TAIL`` characters only.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ _QUIET = re.compile(
 _SENTENCE = re.compile(r"[.!。]\**(?:\s|$)|\n")
 _IS = re.compile(r"(?<![A-Za-z])(?:is|are)(?![A-Za-z])\s*:?")
 _THOUGHT = "</think>"
+_ANSWER_TAGS = ("<answer>", "</answer>")
 
 # Where one script stands against another without a blank, as numbers do in Chinese, Japanese and Korean text.
 _SCRIPTS = re.compile(
@@ -77,6 +78,10 @@ def answer(completion: str) -> str | None:
     _, thought, said = completion.rpartition(_THOUGHT)
     if thought and (found := answer(said)) is not None:
         return found
+    opening, closing = _ANSWER_TAGS
+    _, tagged, rest = completion.rpartition(opening)
+    if tagged and closing in rest:
+        return answer(rest.partition(closing)[0]) or boxed(completion)
     found = boxed(completion)
     if found is None:
         tail = completion[-TAIL:].strip()

@@ -10,31 +10,36 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from curate.verifiers import typography
+
 MAX_DIGITS = 4_000
 """Digits of a plain number that is read as one; Python itself refuses longer ones from 4,300 on."""
-
-_SIGNS = str.maketrans(
-    {
-        "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
-        "∙": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ",
-        "≠": r"\ne ", "°": r"^\circ ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "≈": r"\approx ",
-        "√": r"\sqrt ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}",
-        "′": "'", "’": "'", "％": "%", "，": ",", "；": ";", "（": "(", "）": ")", "：": ":", "＝": "=",
-        "\u00a0": " ", "\u2009": " ", "\u202f": " ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
-        "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "²": "^{2}", "³": "^{3}", "⁴": "^{4}", "¹": "^{1}", "⁰": "^{0}",
-    }
-)  # fmt: skip
 
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
 _SIZES = re.compile(r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])\.?")
 _SPACES = re.compile(r"(?<!\\)\\(?:[,;:!> ]|quad(?![a-zA-Z])|qquad(?![a-zA-Z])|hspace\{[^{}]*\}|phantom\{[^{}]*\})|~")
 _GROUPS = re.compile(r"(?<=\d)(?:\s*\{,\}\s*(?:\\!\s*)?|\s*,?\s*(?:\\!\s*)+|\\,\s*)(?=\d{3}(?!\d))")
-_UPRIGHT = re.compile(r"(?:(?<![a-zA-Z])\\(?:mathrm|mathit|operatorname|text)\s*\{\s*([ei])\s*\}|\{\\rm\s+([eid])\})")
-_TRIGONOMETRIC = re.compile(
-    r"\\(sin|cos|tan|cot|sec|csc)\s*[({]?\s*(\d+(?:\.\d+)?)\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))\s*[)}]?"
+_UPRIGHT = re.compile(
+    r"(?:(?<![a-zA-Z])\\(?:mathrm|mathit|operatorname|text)\s*\{\s*([ei])\s*\}|\{\\rm\s+([eid])\}"
+    r"|\\mathrm ([ei])(?![a-zA-Z]))"
 )
+# An argument without braces is one sign: digits and letters are read so by the parser, commands and roots are not.
+_NAME = r"\\(?!sqrt|[dtc]?frac|text|math|left|right)[a-zA-Z]+"
+_SIGN = rf"(\\sqrt ?(?:\{{[^{{}}]*\}}|\d)|{_NAME})"
+_BARE_TOP = re.compile(rf"(\\[dtc]?frac) ?{_SIGN}")
+_BARE_BOTTOM = re.compile(rf"(\\[dtc]?frac) ?(?:\{{([^{{}}]*(?:\{{[^{{}}]*\}}[^{{}}]*)?)\}}|([0-9a-zA-Z])) ?{_SIGN}")
+_BARE_ROOT = re.compile(rf"(\\sqrt) ?(\\[dtc]?frac ?(?:\{{[^{{}}]*\}}|\d) ?(?:\{{[^{{}}]*\}}|\d)|{_NAME})")
+_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
+_DEGREES_INSIDE = re.compile(r"(\d+(?:\.\d+)?) ?\^ ?(?:\{ ?\\circ ?\}|\\circ(?![a-zA-Z]))")
 _QUALIFIED = re.compile(
     r"(?<=\S)\s*(?:,|\\text\{\s*,?\s*(?:where|for)\s*\})\s*[a-z](?:\s*,\s*[a-z])*\s*\\in\s*\\mathbb\s*\{?[ZNRQC]\}?(?:\^\+)?$"
+)
+_SAID_SETS = tuple(
+    (re.compile(rf"^(?:\\text ?\{{ ?)?(?:{name})\.?(?: ?\}})?$", re.IGNORECASE), sign)
+    for name, sign in (
+        (r"(?:all|the set of all|any) real(?:s| numbers?)", r"\mathbb{R}"),
+        (r"(?:the )?empty set|no (?:real )?solutions?", r"\emptyset"),
+    )
 )
 _BOLD = re.compile(r"\\(?:textbf|mathbf|boldsymbol|bm|pmb|textit|textsf|mathsf|textrm|textnormal)(?![a-zA-Z])\s*")
 _REPEATING = re.compile(r"(?<!\d)(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{?(\d+)\}?(?![\d\\])")
@@ -59,10 +64,31 @@ _UNITS = re.compile(
     r"(?:\s*\^\s*\{?\s*\d\s*\}?)?$"
 )
 _ONE_LETTER_UNIT = re.compile(r"^([-+]?[\d.,]+) [a-zA-Z](?:\^\{?\d\}?)?$")
+_JOINED_UNIT = re.compile(
+    r"(?<=\d)(weeks?|days?|hours?|minutes?|seconds?|years?|months?|meters?|feet|inches|miles?|dollars?|cents?|cm|mm|km|kg)$"
+)
 _CURRENCY = re.compile(r"\\?[$€£¥₹]")
 _WORDS = re.compile(r"^[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’.\- ]*$")
 
+_MODULUS = re.compile(
+    r"\s*(?:\\pmod ?\{? ?(\d+) ?\}?|\( ?(?:\\?mod|\\(?:text|mathrm|operatorname)\{ ?mod ?\}) ?\{?(\d+)\}? ?\))$"
+)
+_CLOCK = re.compile(r"(\d{1,2}:\d\d) ?([ap])\.? ?m\.?$", re.IGNORECASE)
+_RATIO = re.compile(r"^\d+(?:\.\d+)?(?: ?(?::|\\colon) ?\d+(?:\.\d+)?)+$")
+_TIME = re.compile(r"^\d{1,2}:[0-5]\d$")
+_BUILT = re.compile(
+    r"^\\\{ ?([a-zA-Z]) ?(?:\\in ?\\mathbb ?\{?R\}? ?)?"
+    r"(?:\\mid(?![a-zA-Z])|\\colon|:|\||\\vert(?![a-zA-Z])) ?(.+?) ?\\\}$"
+)
+_BOTH = re.compile(
+    r"^([a-zA-Z]) ?((?:[<>]|\\[lg]e(?:q|qslant)?(?![a-zA-Z]))=?) ?([^<>=,\\a-zA-Z]+) ?\\text ?\{ ?and ?\} ?"
+    r"\1 ?((?:[<>]|\\[lg]e(?:q|qslant)?(?![a-zA-Z]))=?) ?([^<>=,\\a-zA-Z]+)$"
+)
+_ONE_LETTER_BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|pmb|mathsf) ?\{ ?([a-zA-Z]) ?\}")
+_TEXTED_NUMBER = re.compile(r"^\\text ?\{ ?(\d[\d.,/]*) ((?!and\b|or\b)[A-Za-z]+) ?\}$")
+_LABEL = re.compile(r"^(?:\\text(?:bf|rm|sf|it)? ?\{ ?)?(?:\(([A-J])\)|([A-J])\))(?: ?\} ?| )(?=\S)(.+)$")
 _DEGREES = re.compile(r"\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)\s*$|\s+degrees?$|\\text\{\s*degrees?\s*\}$")
+_PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![a-zA-Z])")
 _CHAIN = re.compile(r"[<>]=?|=|\\(?:leqslant|geqslant|leq?|geq?|lt|gt|neq?)(?![a-zA-Z])")
 _FLIPPED = {">": "<", r"\gt": "<", ">=": r"\le", r"\ge": r"\le", r"\geq": r"\le", r"\geqslant": r"\le"}
 
@@ -82,7 +108,7 @@ class Listing:
 def clean(text: str) -> str:
     """One spelling for an answer: no delimiters, sizes, thousands separators or typographic signs."""
     # Single blanks from here on: the patterns below allow optional ones, and would try every split of a long run.
-    text = _single_spaced(text.translate(_SIGNS))
+    text = _single_spaced(typography.plain(text))
     for _ in range(4):
         before = text
         text = text.strip().rstrip(".,;").rstrip()
@@ -97,16 +123,24 @@ def clean(text: str) -> str:
             break
     text = _GROUPS.sub("", text)
     text = _single_spaced(_SPACES.sub(" ", _SIZES.sub("", text)))
-    text = _AND.sub(", ", text)
-    text = _UPRIGHT.sub(lambda match: match.group(1) or match.group(2), text)
-    text = _TRIGONOMETRIC.sub(r"\\\1\\left(\\frac{\2\\pi}{180}\\right)", text)
+    text = _BUILT.sub(r"\2", _CLOCK.sub(r"\1\\text{ \2m}", _TEXTED_NUMBER.sub(r"\1\\text{ \2}", text)))
+    text = _AND.sub(", ", _BOTH.sub(_chained, text))
+    text = _UPRIGHT.sub(lambda match: next(filter(None, match.groups())), text)
+    if "frac" in text or "sqrt" in text:
+        text = _BARE_TOP.sub(r"\1{\2}", text)
+        text = _BARE_BOTTOM.sub(lambda match: rf"{match[1]}{{{match[2] or match[3]}}}{{{match[4]}}}", text)
+        text = _BARE_ROOT.sub(r"\1{\2}", text)
+    if _TRIGONOMETRIC.search(text):
+        text = _DEGREES_INSIDE.sub(r"\\left(\\frac{\1\\pi}{180}\\right)", text)
     text = _QUALIFIED.sub("", text).replace(r"\varnothing", r"\emptyset")
     text = r"\emptyset" if text.replace(" ", "") in {r"\{\}", r"\text{\emptyset}"} else text
+    text = next((sign for name, sign in _SAID_SETS if name.match(text)), text)
+    text = _ONE_LETTER_BOLD.sub(r"\1", text)
     text = _BOLD.sub(r"\\text", text) if "\\text" in text or "\\math" in text or "\\b" in text else text
     text = _REPEATING.sub(_repeating, text)
     text = _SCIENTIFIC.sub(r"\1\\times10^{\2}", text)
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
-    return ascending(_single_spaced(text))
+    return ascending(_JOINED_UNIT.sub(r" \1", _single_spaced(text)))
 
 
 def percent(text: str) -> str | None:
@@ -169,6 +203,57 @@ def degrees(text: str) -> str | None:
     return text[: found.start()].strip() or None if found else None
 
 
+def congruence(text: str) -> tuple[str, int] | None:
+    r"""Residue and modulus of ``7 \\pmod{12}`` or ``x \\equiv 7 \\pmod{12}``, or None."""
+    found = _MODULUS.search(text)
+    modulus = number(found.group(1) or found.group(2)) if found else None
+    if not found or not modulus:
+        return None
+    residue = text[: found.start()].rpartition(r"\equiv")[2].strip()
+    return (residue, int(modulus)) if residue else None
+
+
+def grouped(text: str) -> bool:
+    """Whether a text is one number with commas between its thousands, or as well a list: ``1,234``."""
+    return bool(_THOUSANDS.match(text))
+
+
+def ungrouped(text: str) -> str:
+    """A number without those commas; anything else as it is."""
+    return text.replace(",", "") if grouped(text) else text
+
+
+def ratio(text: str) -> tuple[Fraction, ...] | None:
+    """The terms of a ratio such as ``3:4:5``, the first one of them made 1 unless it is 0, or those of a time."""
+    if not _RATIO.match(text):
+        return None
+    terms = [Fraction(term) for term in re.split(r" ?(?::|\\colon) ?", text)]
+    return tuple(terms) if _TIME.match(text) or not terms[0] else tuple(term / terms[0] for term in terms)
+
+
+def both_signs(text: str) -> str:
+    r"""A value with one ``\\pm``, alone or in a list, as the two values that it stands for; anything else as it is."""
+    if "\\pm" not in text and "\\mp" not in text:
+        return text
+    found = listing(text)
+    if found is None or found.opening not in {"", r"\{"}:
+        found = Listing("", (text,), "")
+    parts: list[str] = []
+    for part in found.parts:
+        signs = _PLUS_MINUS.findall(part)
+        if len(signs) != len(set(signs)):  # two that may go together or not
+            return text
+        upper, lower = (_signed(part, plus, minus) for plus, minus in ("+-", "-+"))
+        parts += [upper, lower] if signs else [part]
+    return found.opening + ", ".join(parts) + found.closing
+
+
+def label(text: str) -> tuple[str, str] | None:
+    """Letter and text of a choice that is written with both, such as ``(C) 12``, or None."""
+    found = _LABEL.match(text)
+    return (found.group(1) or found.group(2), found.group(3)) if found else None
+
+
 def untexted(text: str) -> str:
     r"""A text without the wrappers of ``\text{}`` and without blanks, in lower case where it is words."""
     plain = _TEXT.sub(lambda match: match.group(1), text)
@@ -223,6 +308,23 @@ def listing(text: str) -> Listing | None:
                 break
     parts = _split(text)
     return Listing("", parts, "") if parts and len(parts) > 1 else None
+
+
+def _signed(text: str, plus: str, minus: str) -> str:
+    return (
+        _PLUS_MINUS.sub(lambda sign: plus if sign.group() == r"\pm" else minus, text).strip().removeprefix("+").strip()
+    )
+
+
+def _chained(match: re.Match[str]) -> str:
+    """``x > 2 and x < 5`` as one chain, which commas cannot say: they stand for ``or``."""
+    letter, sign, bound, other_sign, other = match.groups()
+    upward = [sign[0] == ">" or sign.startswith(r"\g") for sign in (sign, other_sign)]
+    if upward[0] == upward[1]:
+        return match.group()
+    if not upward[0]:
+        sign, bound, other_sign, other = other_sign, other, sign, bound
+    return f"{bound} {_FLIPPED[sign]} {letter} {other_sign} {other}"
 
 
 def _single_spaced(text: str) -> str:

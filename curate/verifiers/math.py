@@ -20,8 +20,8 @@ from curate.verifiers.protocol import DIFFERENT, EQUAL, NOT_PARSED, Limits
 if TYPE_CHECKING:
     from curate.verifiers.equality import Equality
 
-VERSION = 1
-"""Counts up with every change of this file, of ``latex`` or ``extract`` that may change a verdict."""
+VERSION = 2
+"""Counts up with every change, here or in what this rests on, that may change a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Settings:
     """Decimal places to which a decimal and an exact value must agree."""
     order: str = field(default="auto", metadata={"choices": ("auto", "any", "exact")})
     """Whether the order of a list without brackets matters. Auto: only where the reference is three numbers or more
-    that are sorted neither up nor down, since solutions are listed sorted and sequences are not."""
+    that are sorted neither by value nor by size: solutions are mostly listed sorted, and sequences mostly are not."""
     strict: bool = True
     """math-verify's: false lets variables match by position, and a set match a tuple."""
     allow_set_relation_comp: bool = True

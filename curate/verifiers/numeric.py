@@ -29,7 +29,7 @@ class Settings:
 class Numeric:
     """Compares numbers."""
 
-    version = "numeric 1"
+    version = "numeric 2"
 
     def __init__(self, settings: Settings) -> None:
         self._relative = Fraction(str(settings.rel_tolerance))

@@ -11,14 +11,20 @@ from typing import Any
 
 import sympy
 
-MAX_BITS = 50_000
+MAX_BITS = 200_000
 """Bits of an exact value, at most; a larger one is compared by other means."""
 
 DIGITS = 30
 """Digits at which expressions are evaluated."""
 
-FINE = 1e-12
+FINE = 1e-25
 """Relative difference past which two expressions without decimals differ."""
+
+CANCELLED = 300
+"""Digits at which two constants that agree at ``DIGITS`` are subtracted: 10^40 + pi is not 10^40 + 3."""
+
+# sympy has no value for an expression, and says so in many ways.
+_NO_VALUE = (ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError)
 
 # Of both signs, irrational-looking, and of no simple relation to one another, so that an identity that holds at all
 # of them is one. The first are inside (-1, 1), where inverse functions and roots of 1 - x^2 are real.
@@ -80,6 +86,7 @@ def agree(wanted: Any, given: Any, coarse: float) -> bool | None:
         return None
     if wanted.is_Matrix or given.is_Matrix:
         return None
+    wanted, given = _named(wanted), _named(given)
     if isinstance(wanted, sympy.Symbol) or isinstance(given, sympy.Symbol):
         return None
     if wanted.has(sympy.UnevaluatedExpr) or given.has(sympy.UnevaluatedExpr):
@@ -94,15 +101,34 @@ def agree(wanted: Any, given: Any, coarse: float) -> bool | None:
         places = {
             s: p + i // 4 for i, (s, p) in enumerate(zip(symbols, islice(cycle(points), len(symbols)), strict=True))
         }
-        x, y = _at(wanted, places), _at(given, places)
-        if x is None or y is None:
-            if (x is None) != (y is None):
+        x, y = _put(wanted, places), _put(given, places)
+        if limit == FINE and (p := exact(x)) is not None and (q := exact(y)) is not None:
+            if p != q:
+                return False
+            compared += 1
+            continue
+        v, w = _valued(x), _valued(y)
+        if v is None or w is None:
+            if (v is None) != (w is None):
                 return None
             continue
-        if _apart(x, y) > limit:
+        if _apart(v, w) > limit or (limit == FINE and _differ_far_behind(x, y)):
             return False
         compared += 1
     return True if compared == len(_POINTS if symbols else _POINTS[:1]) else None
+
+
+def real_roots(expression: Any) -> Any:
+    """A constant with the odd roots of negative numbers real, as schools take them, and not principal."""
+
+    def odd(root: Any) -> bool:
+        return bool(
+            root.is_Pow and root.exp.is_Rational and root.exp.q % 2 and root.exp.q > 1 and root.base.is_negative
+        )
+
+    if not isinstance(expression, sympy.Expr) or expression.is_Matrix or expression.free_symbols:
+        return expression
+    return expression.replace(odd, lambda root: (-1) ** root.exp.p * sympy.Pow(-root.base, root.exp))
 
 
 def near(wanted: Any, given: Any, tolerance: float) -> bool:
@@ -111,19 +137,45 @@ def near(wanted: Any, given: Any, tolerance: float) -> bool:
         return False
     if wanted.free_symbols or given.free_symbols:
         return False
-    x, y = _at(wanted, {}), _at(given, {})
+    x, y = _valued(wanted), _valued(given)
     return x is not None and y is not None and _apart(x, y) <= tolerance
 
 
 def solution_sets_agree(wanted: Any, given: Any) -> bool:
     """Whether a set of reals and the inequalities that describe it are the same; several inequalities mean either.
 
-    False where neither is a set and the other inequalities in one variable.
+    False where neither is a set and the other inequalities in one variable, or both inequalities in the same one.
     """
+    if wanted.free_symbols and {s.name for s in wanted.free_symbols} == {s.name for s in given.free_symbols}:
+        if wanted.has(sympy.Eq) or given.has(sympy.Eq):
+            return False  # equations without a real solution are not all the same
+        described = _described(wanted)
+        return described is not None and bool(described == _described(given))
     for region, relations in ((wanted, given), (given, wanted)):
         if isinstance(region, sympy.Interval | sympy.Union) and (described := _described(relations)) is not None:
             return bool(region == described or region.symmetric_difference(described) == sympy.S.EmptySet)
     return False
+
+
+def _named(expression: Any) -> Any:
+    """The expression with its variables told apart by name alone, and ``i`` the imaginary unit.
+
+    The parser makes a variable real or not by what stands around it. Unit vectors keep their ``i``.
+    """
+    names = {symbol.name for symbol in expression.free_symbols}
+    unit = sympy.Symbol("i") if names & {"j", "k"} else sympy.I
+    renamed = {s: unit if s.name == "i" else sympy.Symbol(s.name) for s in expression.free_symbols}
+    return expression.subs(renamed, simultaneous=True) if renamed else expression
+
+
+def _differ_far_behind(wanted: Any, given: Any) -> bool:
+    """Whether two constants that agree at ``DIGITS`` differ in digits behind those."""
+    try:
+        gap = (wanted - given).evalf(2, maxn=CANCELLED)
+        # evalf says with one bit of precision that it found nothing but rounding.
+        return any(bool(part) and (not part.is_Float or part._prec > 1) for part in gap.as_real_imag())
+    except _NO_VALUE:
+        return False  # no value for the difference: what was seen before stands
 
 
 def _described(relations: Any) -> Any:
@@ -142,14 +194,22 @@ def _described(relations: Any) -> Any:
         return None  # sympy cannot solve it
 
 
-def _at(expression: Any, places: dict[Any, Fraction]) -> tuple[Any, Any] | None:
-    """Real and imaginary part at a point, or None where the expression has no finite value there."""
+def _put(expression: Any, places: dict[Any, Fraction]) -> Any:
+    """The expression at a point, or None where it has no value there."""
     numbers = {symbol: sympy.Rational(value.numerator, value.denominator) for symbol, value in places.items()}
     try:
-        value = expression.subs(numbers).evalf(DIGITS, maxn=4 * DIGITS)
+        return expression.subs(numbers)
+    except _NO_VALUE:
+        return None
+
+
+def _valued(expression: Any) -> tuple[Any, Any] | None:
+    """Real and imaginary part, or None where the expression has no finite value."""
+    try:
+        value = expression.evalf(DIGITS, maxn=4 * DIGITS)
         real, imaginary = value.as_real_imag() if isinstance(value, sympy.Expr) else (None, None)
-    except (ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError):
-        return None  # sympy has no value for it, and says so in many ways
+    except _NO_VALUE:
+        return None
     if not (isinstance(real, sympy.Number) and isinstance(imaginary, sympy.Number)):
         return None
     if not (real.is_finite and imaginary.is_finite):

@@ -258,6 +258,58 @@ def test_strange_completions_are_judged(completion: str, reason: str) -> None:
     assert judgement.reason == reason
 
 
+PATHOLOGICAL = {
+    "a tower of powers": r"9^{9^{9^9}}",
+    "towers on both sides": r"9^{9^{9^{9}}}+1",
+    "a tower of factorials": r"((((9!)!)!)!)!",
+    "a huge binomial": r"\binom{1000000000}{500000000}",
+    "a huge product": r"\prod_{k=1}^{1000000000} k",
+    "a huge residue": r"7^{10^{10^{10}}} \pmod{13}",
+    "a huge polynomial": r"(a+b+c+d+e+f+g+h)^{200}",
+    "a sine of a tower": r"\sin(10^{10^{10}})",
+    "100,000 digits": "7" * 100_000,
+    "100,000 signs": "+" * 100_000 + "5",
+    "9,000 signs": "+" * 9_000 + "5",
+    "100,000 braces": "{" * 100_000 + "}" * 100_000,
+    "braces that do not match": "}{" * 4_000,
+    "5,000 brackets": "(" * 4_900 + "5" + ")" * 4_900,
+    "nested fractions": r"\frac{1}{1+" * 600 + "x" + "}" * 600,
+    "a large matrix": r"\begin{pmatrix}" + r"\\".join("&".join("x" * 60) for _ in range(60)) + r"\end{pmatrix}",
+    "a long list": "1," * 4_900 + "2",
+    "long text": r"\text{a}" * 1_200,
+    "characters without width": "\u202e6\u202c\u200b\ufeff",
+    "roots": "√" * 9_000 + "5",
+    "10 MB": "6" * 10_000_000,
+}
+
+
+def test_no_answer_holds_a_worker_or_takes_the_pool_down() -> None:
+    async def use(pool: VerifierPool) -> dict[str, Judgement]:
+        await pool.start()
+        found = {}
+        for name, answer in PATHOLOGICAL.items():
+            reference = r"9^{9^{9^{9}}}" if "both" in name else "5"
+            (found[name],) = await pool.judge([case(reference, answer)])
+            assert kinds(await pool.judge([case("x+1", f"1+x+{len(found)}-{len(found)}")])) == ["pass"], name
+        return found
+
+    found = with_pool(section(timeout=1), use)
+    # The alarm rings after 1 s, a worker that does not hear it is killed at 1.75; the rest is for a busy machine.
+    assert {name: judgement.seconds for name, judgement in found.items() if judgement.seconds > 3.0} == {}
+    assert {name for name, judgement in found.items() if judgement.kind is VerdictKind.PASS} == set()
+    for judgement in found.values():
+        assert judgement.kind is VerdictKind.FAIL or judgement.reason in {"timeout", "reference not parsed"}
+
+
+def test_memory_that_runs_out_is_no_failure_of_the_model() -> None:
+    made = VerifierSection(options={"timeout": 20, "memory": 512}, workers=1)  # 2^(4 * 10^10) takes 5,000 MB
+    judgements = judge_all(made, [case("5", r"\lfloor 2^{40000000000} \rfloor"), case("x+1", "1+x")])
+    assert [(judgement.kind, judgement.reason) for judgement in judgements] == [
+        (VerdictKind.UNSCORED, "worker died"),
+        (VerdictKind.PASS, "equal"),
+    ]
+
+
 def test_nothing_is_left_after_close_and_closing_twice_is_fine() -> None:
     async def run() -> None:
         pool = connect(section(workers=2))
