@@ -163,12 +163,13 @@ def program(completion: str) -> str | None:
     python = [code for language, code in blocks if language in _PYTHON]
     if blocks:
         return (python or [code for _, code in blocks])[-1]
+    said = said.strip("\n")
     return said if len(said) <= _LONGEST_BARE and _is_code(said) else None
 
 
 def _is_code(text: str) -> bool:
     try:
-        body = ast.parse(text.strip("\n")).body
+        body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return any(not isinstance(one, ast.Expr) or isinstance(one.value, ast.Call) for one in body)

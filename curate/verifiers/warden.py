@@ -222,9 +222,7 @@ class Warden:
                 os._exit(0)
             os.waitpid(killer, 0)
         else:
-            for pid in _descendants(os.getpid()):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            _kill_descendants()
 
     def _out_of_memory_kills(self) -> int:
         """How many processes the kernel has killed for memory since it started."""
@@ -238,11 +236,13 @@ def main() -> Callable[[], None] | None:
     """Serve until stdin is closed. Returns in the fork of a run too, with what is to be run there."""
     if sys.platform == "linux":
         confine.die_with_parent()
+        confine.adopt_orphans()
     lines = _lines()
     for setting in lines:
         if (warden := os.fork()) == 0:
             return _serve(json.loads(setting), lines)
         if os.waitpid(warden, 0)[1] != 0:
+            _kill_descendants()  # the warden was killed and has left them behind
             break
         _answer({"broken": None})
     return None
@@ -340,22 +340,23 @@ def _can(act: Callable[[], None]) -> bool:
     return os.waitpid(trial, 0)[1] == 0
 
 
-def _descendants(ancestor: int) -> list[int]:
-    """Every process that stems from one, as far as the system tells."""
+def _kill_descendants() -> None:
+    """Kill every process that stems from this one, as far as the system tells."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = entry.read_text(errors="replace").rpartition(")")[2].split()
             children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
-    found = list(children.get(ancestor, ()))
+    found = list(children.get(os.getpid(), ()))
     for pid in found:
         found += children.get(pid, ())
-    return found
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _tasks_of(user: int) -> int:
     """How many processes and threads a user runs now, and a margin for those that start meanwhile."""
-    count = 1000
+    count = 100
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if folder.stat().st_uid == user:
