@@ -26,7 +26,7 @@ ISOLATIONS = ("namespaces", "user", "limits")
 """The ways to run a program, the strongest first; ``docs/verifiers.md`` says what each of them keeps in."""
 
 WALL = 3
-"""A test may take so many times its processor seconds by the clock: other processes want the machine as well."""
+"""A test may take so many times its processor seconds by the clock, without those that it waits for a processor."""
 
 SECONDS_TO_START = 20.0
 SECONDS_TO_END = 10.0
@@ -109,7 +109,7 @@ class Run:
     """What the program did wrong: ``timed out``, ``out of memory``, ``too much output``, an exception's name, ...; else
     empty."""
     cut: bool
-    """It was killed by the clock, whatever processor time it had used."""
+    """It was killed when there was no more time, before it had used up its own."""
     output: bytes
     report: bytes
     """The value that a function gave, as JSON."""
@@ -250,25 +250,29 @@ class Sandbox:
             self._cell.ask({"kind": "end"}, SECONDS_TO_END)
         self._remove_folder()
 
-    def run(self, job: dict[str, Any], seconds: float) -> Run:
+    def run(self, job: dict[str, Any], most: float) -> Run:
         """Run the program once.
 
         Args:
             job: What ``harness.task`` is to do.
-            seconds: Of wall-clock time; the program is killed then.
+            most: Seconds by the clock after which it is killed, whatever it was allowed.
 
         Raises:
             SandboxError: it could not be run, or was killed for what other processes used up.
         """
-        ended, content = self._cell.ask({**job, "seconds": seconds}, seconds + SECONDS_TO_END)
+        ended, content = self._cell.ask(
+            {**job, "seconds": WALL * self._allowance.seconds, "most": most}, most + SECONDS_TO_END
+        )
         if ended["starved"] and ended["code"] == -9:
             raise SandboxError("the machine ran out of memory")
         size = ended["output"]
-        return Run(self._fault(ended), not ended["in_time"], content[:size], content[size:], frozenset(ended["passed"]))
+        return Run(
+            self._fault(ended), ended["late"] == "cut", content[:size], content[size:], frozenset(ended["passed"])
+        )
 
     def _fault(self, ended: dict[str, Any]) -> str:
         code = ended["code"]
-        if not ended["in_time"] or (code == -9 and ended["used"] >= self._allowance.seconds - 0.5):
+        if ended["late"] or (code == -9 and ended["used"] >= self._allowance.seconds - 0.5):
             return "timed out"
         if max(ended["output"], ended["report"]) >= self._setting["output"]:
             return "too much output"

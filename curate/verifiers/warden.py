@@ -51,7 +51,8 @@ class Warden:
         self._folders = [setting["folder"]]
         self._user: int | None = None
         self._processes = setting["processes"]
-        self._kills = os.open("/proc/vmstat", os.O_RDONLY) if Path("/proc/vmstat").exists() else None
+        # Held open, because inside there is no such place.
+        self._proc = os.open("/proc", os.O_RDONLY) if Path("/proc/self/stat").exists() else None
         with contextlib.suppress(OSError):  # where the machine's memory runs out, no other process should pay for it
             Path("/proc/self/oom_score_adj").write_text("1000")
         if setting["isolation"] == "namespaces":
@@ -86,7 +87,8 @@ class Warden:
         """Run the program once.
 
         Args:
-            job: ``seconds`` (of wall-clock time) and what ``harness.task`` needs of it.
+            job: ``seconds`` (by the clock, but for those that it waits for a processor), ``most`` (by the clock) and
+                what ``harness.task`` needs of it.
 
         Returns:
             How it ended, and its output followed by its report; in the fork, what is to be run there.
@@ -94,10 +96,11 @@ class Warden:
         files = [_file(job.get("stdin", "")), _file(), _file(), _file()]
         tokens, give_tokens = os.pipe()
         began, begin = os.pipe()
-        kills = self._out_of_memory_kills()
+        kills, before = self._out_of_memory_kills(), _processor_seconds()
         pid = os.fork()
         if pid == 0:
             try:
+                os.write(begin, self._number_outside() + b"\n")
                 self._confine([*files, tokens, begin])
                 task = harness.task(job, self._setting["program"])
             except BaseException as error:  # noqa: BLE001 - told to the parent: it is the sandbox that failed
@@ -114,19 +117,22 @@ class Warden:
         with contextlib.suppress(BrokenPipeError):
             os.write(give_tokens, b"".join(proofs))
         os.close(give_tokens)
-        in_time = self._wait(pid, job["seconds"])
-        if not in_time:
+        outside, _, said = os.read(began, 500).partition(b"\n")
+        late = self._wait(pid, outside.decode(), job["seconds"], job["most"])
+        if late:
             os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         self._sweep()
-        said = os.read(began, 500)
+        if late == "cut" and _processor_seconds() - before > job["seconds"]:
+            late = "over"  # its own processes were what it waited for
+        said += os.read(began, 500)
         output, errors, report = (_content(file, self._setting["output"]) for file in files[1:])
         for file in (*files, began):
             os.close(file)
         ended = {
             "broken": None if said == b"+" else said.decode(errors="replace") or "it died before the program began",
             "code": os.waitstatus_to_exitcode(status),
-            "in_time": in_time,
+            "late": late,
             "used": usage.ru_utime + usage.ru_stime,
             "starved": self._out_of_memory_kills() > kills,
             "errors": errors[-_TAIL:].decode(errors="replace"),
@@ -175,24 +181,31 @@ class Warden:
         readable = [*confine.SYSTEM, *confine.DEVICES, *self._setting["paths"]]
         confine.forbid_files(readable, [self._setting["folder"], "/dev/null"])
 
-    def _wait(self, pid: int, seconds: float) -> bool:
-        """Whether a process ended in time. Ends this one where the worker is gone."""
-        deadline = time.monotonic() + seconds
+    def _wait(self, pid: int, outside: str, seconds: float, most: float) -> str:
+        """How a process ended: by itself (empty), ``over`` its own seconds, or ``cut`` when there were no more.
+
+        Its own seconds do not run while it waits for a processor: that others want the machine is no fault of its.
+        Ends this process where the worker is gone.
+        """
+        start = time.monotonic()
         poll = select.poll()
         poll.register(0, 0)  # no event but that the other end is closed
         ended = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
         if ended is not None:
             poll.register(ended, select.POLLIN)
         try:
-            while (left := deadline - time.monotonic()) > 0:
+            while True:
+                passed = time.monotonic() - start
+                own = seconds + self._waited(outside)
+                if passed >= min(own, most):
+                    return "over" if own <= most else "cut"
                 # Where a process cannot be polled, it is looked at a hundred times a second.
-                events = dict(poll.poll(left * 1000 if ended is not None else 10))
+                events = dict(poll.poll(1000 * (min(own, most) - passed) + 1 if ended is not None else 10))
                 if 0 in events:
                     self.close()
                     os._exit(0)
                 if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                    return True
-            return False
+                    return ""
         finally:
             if ended is not None:
                 os.close(ended)
@@ -226,10 +239,27 @@ class Warden:
 
     def _out_of_memory_kills(self) -> int:
         """How many processes the kernel has killed for memory since it started."""
-        if self._kills is None:
-            return 0
-        counters = os.pread(self._kills, 65536, 0).decode().splitlines()
-        return sum(int(line.split()[1]) for line in counters if line.startswith("oom_kill "))
+        counters = (line.split() for line in self._see("vmstat").splitlines())
+        return sum(int(fields[1]) for fields in counters if fields[0] == "oom_kill")
+
+    def _number_outside(self) -> bytes:
+        """This process's number where ``/proc`` is from."""
+        return os.readlink(b"self", dir_fd=self._proc) if self._proc is not None else b""
+
+    def _waited(self, pid: str) -> float:
+        """Seconds that a process wanted a processor and had none, by its number outside; 0 where that is not known."""
+        fields = self._see(f"{pid}/schedstat").split() if pid else []
+        return int(fields[1]) / 1e9 if len(fields) > 1 else 0.0
+
+    def _see(self, name: str) -> str:
+        with contextlib.suppress(OSError):
+            if self._proc is not None:
+                file = os.open(name, os.O_RDONLY, dir_fd=self._proc)
+                try:
+                    return os.read(file, 1 << 16).decode()
+                finally:
+                    os.close(file)
+        return ""
 
 
 def main() -> Callable[[], None] | None:
@@ -338,6 +368,12 @@ def _can(act: Callable[[], None]) -> bool:
             os._exit(1)
         os._exit(0)
     return os.waitpid(trial, 0)[1] == 0
+
+
+def _processor_seconds() -> float:
+    """What all processes used that came from this one and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _kill_descendants() -> None:

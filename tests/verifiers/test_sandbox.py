@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -115,7 +116,7 @@ except OSError:
     print(started)
 """
     bomb = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
-    counted, bombed, after = judge(isolation, case(count, "7"), case(bomb), case("print(1)", "1"), processes=8)
+    counted, bombed, after = judge(isolation, case(count, "3"), case(bomb), case("print(1)", "1"), processes=4)
     assert counted.kind == VerdictKind.PASS, counted.reason
     assert running(word) == []
     assert (bombed.kind, bombed.reason) == (VerdictKind.FAIL, "0 of 1 tests passed, first failure: timed out")
@@ -329,6 +330,30 @@ print(other.recv(20).decode())
         listener.settimeout(0.2)
         with pytest.raises(TimeoutError):
             listener.accept()
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel does not tell who waits")
+def test_waiting_for_a_busy_processor_is_no_fault(isolation: Isolation) -> None:
+    cores = os.sched_getaffinity(0)
+    burn = [sys.executable, "-c", "while True: pass"]
+    os.sched_setaffinity(0, {min(cores)})  # this process and all that come from it, on one core
+    try:
+        others = [subprocess.Popen(burn) for _ in range(10)]
+        try:
+            source = "import time\nwhile time.process_time() < 0.6: pass\nprint(1)"
+            began = time.monotonic()
+            (found,) = judge(isolation, case(source, "1"), timeout=60)
+            assert time.monotonic() - began > 3, "the processor was not busy, so this shows nothing"
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert found.kind == VerdictKind.PASS, found.reason
+    (sleeper,) = judge(isolation, case("import time\ntime.sleep(1000)"), timeout=60)
+    assert sleeper.reason.startswith("0 of 1 tests passed, first failure: timed out")
+    assert sleeper.seconds < 30
 
 
 def test_privileges_are_gone(isolation: Isolation) -> None:
