@@ -16,7 +16,7 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -62,10 +62,13 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def enter_namespaces() -> None:
+def enter_namespaces() -> bool:
     """Leave the network, the mounts, the host name and the shared memory; the next child leaves the processes too.
 
     Root does it as root, so that a child can become somebody else; another user needs a user namespace.
+
+    Returns:
+        Whether it was done as root.
 
     Raises:
         OSError: the system does not allow either.
@@ -75,11 +78,12 @@ def enter_namespaces() -> None:
     if user == 0:
         with contextlib.suppress(OSError):
             _call("unshare", wanted)
-            return
+            return True
     _call("unshare", _CLONE_NEWUSER | wanted)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    return False
 
 
 def enter_root(paths: Iterable[str], size: int) -> None:
@@ -205,10 +209,23 @@ def forbid_files(readable: Iterable[str], writable: Iterable[str]) -> None:
         for paths, access in ((readable, reading), (writable, every)):
             for path in paths:
                 _allow(held, path, access)
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)  # without this only root may
         if _libc.syscall(_SYS_LANDLOCK_RESTRICT, held, 0) != 0:
             raise _error("landlock")
     finally:
         os.close(held)
+
+
+def can(act: Callable[[], None]) -> bool:
+    """Whether an irrevocable act would succeed, tried in a process that ends with it."""
+    if (trial := os.fork()) == 0:
+        try:
+            drop_privileges()
+            act()
+        except BaseException:  # noqa: BLE001 - the exit status is the answer
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(trial, 0)[1] == 0
 
 
 def _allow(rules: int, path: str, access: int) -> None:

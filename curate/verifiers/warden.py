@@ -66,19 +66,20 @@ class Warden:
         if sys.platform == "linux":
             confine.hide_memory()
             confine.adopt_orphans()
-        self.no_network = _can(confine.forbid_sockets)
-        self.no_files = _can(self._forbid_files)
+        self.no_network = confine.can(confine.forbid_sockets)
+        self.no_files = confine.can(self._forbid_files)
 
     def _enter_namespaces(self) -> None:
         confine.die_with_parent()
-        confine.enter_namespaces()
+        with contextlib.suppress(OSError):  # by this process's number outside: inside all have the same
+            self._user = confine.another_user()
+        if not confine.enter_namespaces():
+            self._user = None
+            self._processes += 2  # the first process and this one, which are the same user there
         if first := os.fork():  # the first process of a namespace: all others there end with it
             os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) != 0)
         confine.die_with_parent()
         confine.hide_memory()
-        if os.getuid() == 0:
-            with contextlib.suppress(OSError):
-                self._user = confine.another_user()
         confine.enter_root(self._setting["paths"], 4 * self._setting["output"])
         self._folders = [confine.BOX, "/dev/shm"]
         self.no_network = self.no_files = True
@@ -105,7 +106,7 @@ class Warden:
                 task = harness.task(job, self._setting["program"])
             except BaseException as error:  # noqa: BLE001 - told to the parent: it is the sandbox that failed
                 with contextlib.suppress(OSError):
-                    os.write(begin, f"{type(error).__name__}: {error}".encode())
+                    os.write(harness.BEGAN, f"{type(error).__name__}: {error}".encode())
                 os._exit(1)
             os.write(harness.BEGAN, b"+")
             os.close(harness.BEGAN)
@@ -166,16 +167,16 @@ class Warden:
                 resource.RLIMIT_CORE: 0,
             }
         )
+        outside = self._setting["isolation"] != "namespaces"
+        if outside and self.no_files:
+            self._forbid_files()  # first, since another user may not be able to see these folders
         if self._user is not None:
             confine.become(self._user)
         if sys.platform == "linux":
             confine.die_with_parent()
             confine.drop_privileges()
-        if self._setting["isolation"] != "namespaces":
-            if self.no_files:
-                self._forbid_files()
-            if self.no_network:
-                confine.forbid_sockets()
+        if outside and self.no_network:
+            confine.forbid_sockets()
 
     def _forbid_files(self) -> None:
         readable = [*confine.SYSTEM, *confine.DEVICES, *self._setting["paths"]]
@@ -356,18 +357,6 @@ def _empty(folder: str) -> None:
         else:
             with contextlib.suppress(OSError):
                 Path(entry.path).unlink()
-
-
-def _can(act: Callable[[], None]) -> bool:
-    """Whether an irrevocable act would succeed, tried in a process that ends with it."""
-    if (trial := os.fork()) == 0:
-        try:
-            confine.drop_privileges()
-            act()
-        except BaseException:  # noqa: BLE001 - the exit status is the answer
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(trial, 0)[1] == 0
 
 
 def _processor_seconds() -> float:

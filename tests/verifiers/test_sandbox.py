@@ -99,8 +99,8 @@ os.wait()
 
 
 def test_a_fork_bomb_is_bounded_and_swept_up(isolation: Isolation) -> None:
-    if isolation.name != "namespaces":
-        pytest.skip("root is bound by no number of processes; time alone ends it")
+    if isolation.name == "limits":
+        pytest.skip("the number is the user's, and no number binds root: time alone ends it")
     word = mark()
     # As many sleepers as there can be, each in a session of its own; then the bomb itself.
     count = f"""
@@ -121,6 +121,21 @@ except OSError:
     assert running(word) == []
     assert (bombed.kind, bombed.reason) == (VerdictKind.FAIL, "0 of 1 tests passed, first failure: timed out")
     assert after.kind == VerdictKind.PASS
+
+
+def test_programs_at_the_same_time_do_not_share_their_bounds(isolation: Isolation) -> None:
+    source = """
+import os, time
+for _ in range(2):
+    if os.fork() == 0:
+        time.sleep(2)
+        os._exit(0)
+time.sleep(2)
+print("both")
+"""
+    side_by_side = VerifierSection(**{**vars(section(isolation, processes=3, test_timeout=5)), "workers": 2})
+    judged = judge_all(side_by_side, [case(source, "both"), case(source, "both")])
+    assert [found.reward for found in judged] == [1.0, 1.0], [found.reason for found in judged]
 
 
 def test_memory_is_bounded(isolation: Isolation) -> None:
@@ -338,7 +353,7 @@ def test_waiting_for_a_busy_processor_is_no_fault(isolation: Isolation) -> None:
     burn = [sys.executable, "-c", "while True: pass"]
     os.sched_setaffinity(0, {min(cores)})  # this process and all that come from it, on one core
     try:
-        others = [subprocess.Popen(burn) for _ in range(10)]
+        others = [subprocess.Popen(burn, start_new_session=True) for _ in range(10)]
         try:
             source = "import time\nwhile time.process_time() < 0.6: pass\nprint(1)"
             began = time.monotonic()
