@@ -66,6 +66,7 @@ def examine() -> list[Finding]:
         *(_engine(name, *needs) for name, needs in ENGINES.items()),
         Finding("engine scripted", True, "always there, draws nothing real: for rehearsals"),
         _verifier(),
+        _sandbox(),
         _hub(),
     ]
 
@@ -115,6 +116,19 @@ def _verifier() -> Finding:
         return Finding("verifier math", False, str(error))
     good = kinds == [VerdictKind.PASS, VerdictKind.FAIL]
     return Finding("verifier math", good, f"math-verify {_version('math-verify')}, tells right from wrong: {good}")
+
+
+def _sandbox() -> Finding:
+    """Run a program for real, under the strongest isolation that works."""
+    from curate.errors import CurateError
+    from curate.verifiers.sandbox import Allowance, choose
+
+    try:
+        found = choose("auto", Allowance())
+    except CurateError as error:
+        return Finding("verifier code", False, str(error))
+    good = found.no_network and found.no_files
+    return Finding("verifier code", good, f"isolation {found}", "verify programs of models in a machine of their own")
 
 
 def _hub() -> Finding:

@@ -25,6 +25,7 @@ KINDS: dict[str, str] = {
     "exact": "curate.verifiers.exact",
     "numeric": "curate.verifiers.numeric",
     "choice": "curate.verifiers.choice",
+    "code": "curate.verifiers.code",
 }
 """Kind -> module; each module has ``connect(options) -> Verifier``, cheap, in the parent and in every worker.
 A kind with a colon is a trainer's reward function: ``reward.connect(kind, options)``."""

@@ -22,7 +22,16 @@ from curate.errors import VerifierError
 from curate.records import Case, Comparison, Judgement, VerdictKind
 from curate.verifiers.memory import Key, Memory, comparison
 from curate.verifiers.process import START_SECONDS, Gone, Late, WorkerProcess
-from curate.verifiers.protocol import DIED, NO_ANSWER, NO_REFERENCE, TIMEOUT, Comparer, Ruling, Verifier
+from curate.verifiers.protocol import (
+    DIED,
+    NO_ANSWER,
+    NO_REFERENCE,
+    TIMEOUT,
+    Comparer,
+    ReferenceReader,
+    Ruling,
+    Verifier,
+)
 
 GRACE = 0.75
 """Seconds past the timeout that a worker's own alarm has to end a case, before the worker is killed."""
@@ -66,6 +75,7 @@ class VerifierPool:
         self.version = verifier.version
         self._limits = verifier.limits
         self._comparer = verifier if isinstance(verifier, Comparer) else None
+        self._reader = verifier if isinstance(verifier, ReferenceReader) else None
         self._kind = kind
         self._options = options
         self._pass_at = pass_at
@@ -152,7 +162,8 @@ class VerifierPool:
     async def check_references(self, items: Sequence[tuple[str, ...]]) -> list[str | None]:
         """Run each problem's references against themselves.
 
-        A verifier that needs the whole completion has no such check: every item with a reference is then fine.
+        A verifier that needs the whole completion has no such check: it may complain of references that it cannot read,
+        and every other item with a reference is then fine.
 
         Args:
             items: The accepted references of each problem.
@@ -166,6 +177,10 @@ class VerifierPool:
         """
         if self._closed:
             raise _closed()
+        if self._reader is not None:
+            return await asyncio.to_thread(
+                lambda read: [read(references) for references in items], self._reader.complaint
+            )
         if self._comparer is None:
             return [None if references else NO_REFERENCE for references in items]
         complaints: list[str | None] = []

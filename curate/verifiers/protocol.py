@@ -23,6 +23,7 @@ The reasons of a ruling, all of them:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -90,6 +91,14 @@ class Judge(Protocol):
 
     def judge(self, case: Case) -> Ruling:
         """The ruling on one case. An exception makes it ``unscored``."""
+
+
+@runtime_checkable
+class ReferenceReader(Protocol):
+    """A judge that can tell from a problem's references alone that they will not do, before any rollout is drawn."""
+
+    def complaint(self, references: Sequence[str]) -> str | None:
+        """Why they will not do, or None. Cheap: it runs in the calling process."""
 
 
 Verifier = Comparer | Judge

@@ -135,7 +135,7 @@ def whole(recipe: Recipe, rollouts: int) -> tuple[float, int]:
         return float(drawn["created"].max()) - max(marks), int(drawn["completion_tokens"].sum())  # type: ignore[arg-type]
 
 
-def real(kind: str, rollouts: int = 8, rounds: int = 5) -> None:
+def real(kind: str, rollouts: int = 8, rounds: int = 3) -> None:
     """Compare on a real engine and the demo's model, the three in turn, and the medians of their seconds."""
     options = "{threads: 1}" if kind == "transformers" else "{}"
     recipe = load(RECIPE, (f"engine.kind={kind}", f"engine.options={options}"))
@@ -151,6 +151,7 @@ def real(kind: str, rollouts: int = 8, rounds: int = 5) -> None:
     for _ in range(rounds):
         for name, way in ways.items():
             taken[name].append(way())
+            print(f"{kind}, {name}: {taken[name][-1][0]:.1f} s", file=sys.stderr)
     print(f"\n{kind}: {total:,} rollouts of the demo's model, medians of {rounds} rounds\n")
     print("| what | seconds | rollouts/s | tokens/s | ratio |\n|---|---:|---:|---:|---:|")
     alone = median(seconds for seconds, _ in taken["the bare engine"])
