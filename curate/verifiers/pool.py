@@ -178,9 +178,7 @@ class VerifierPool:
         if self._closed:
             raise _closed()
         if self._reader is not None:
-            return await asyncio.to_thread(
-                lambda read: [read(references) for references in items], self._reader.complaint
-            )
+            return [self._reader.complaint(references) for references in items]
         if self._comparer is None:
             return [None if references else NO_REFERENCE for references in items]
         complaints: list[str | None] = []
