@@ -91,6 +91,24 @@ def test_a_run_whose_engine_dies_is_continued_to_the_unbroken_end(tmp_path: Path
     assert Ledger(tmp_path / "out").estimates().equals(Ledger(tmp_path / "whole").estimates())
 
 
+def test_rewards_that_are_no_number_are_unscored_however_often_the_run_was_broken_off(tmp_path: Path) -> None:
+    reward = tmp_path / "reward.py"
+    reward.write_text("def f(completion, answer):\n    return 1.0 if answer in completion else float('nan')\n")
+    verifier = {"kind": f"{reward}:f"}
+    script: dict[str, Any] = {"capacity": 32, "problems": spread(60)}
+    whole = rehearsal(tmp_path / "well", 60, script=script, verifier=verifier)
+    summary = profile(whole, into=tmp_path / "whole")
+    dying = {**script, "faults": [{"kind": "dead", "at": 40}]}
+    with pytest.raises(EngineError, match="dead"):
+        profile(rehearsal(tmp_path / "ill", 60, script=dying, verifier=verifier), into=tmp_path / "out")
+    profile(whole, into=tmp_path / "out")
+    assert drawn(tmp_path / "out") == drawn(tmp_path / "whole")
+    estimates = Ledger(tmp_path / "out").estimates()
+    assert estimates.equals(Ledger(tmp_path / "whole").estimates())
+    assert estimates["k"].equals(estimates["n"]), "what was not scored counts neither as a pass nor as a failure"
+    assert summary.unscored == estimates["n_unscored"].sum() > 100
+
+
 def test_a_run_that_is_killed_twenty_times_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     script = {"capacity": 24, "default": {"seconds": 0.03}, "problems": spread(150)}
     recipe = rehearsal(tmp_path, 150, script=script)
