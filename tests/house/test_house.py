@@ -15,15 +15,15 @@ PACKAGE = ROOT / "curate"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 RANK = {
-    **dict.fromkeys(["errors", "records"], 0),
+    **dict.fromkeys(["errors", "records", "sections"], 0),
     **dict.fromkeys(["durable", "recipe", "signals"], 1),
     "ledger": 2,
     "recorder": 3,
     **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo"], 4),
     **dict.fromkeys(["allocation", "judging", "decide", "logs"], 5),
     **dict.fromkeys(["scheduler", "summary"], 6),
-    **dict.fromkeys(["profiling", "importing", "changes", "viewing", "publish", "reprofile"], 7),
-    **dict.fromkeys(["planning", "verifying"], 8),
+    **dict.fromkeys(["profiling", "importing", "changes", "viewing", "publish", "reprofile", "asking"], 7),
+    **dict.fromkeys(["planning", "verifying", "probing"], 8),
     "cli": 9,
 }
 """Room -> how far to the right it stands: a room imports only rooms of a lower rank, and itself."""
