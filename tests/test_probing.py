@@ -129,8 +129,8 @@ def test_the_early_answer_probe_tells_passes_that_need_their_work(tmp_path):
     probe = probe_early(folder, among=["p0", "p1"], draws=2)
     counts = probe.counts
     assert counts["problem_id"].n_unique() == 2
-    # Four rollouts of each problem at most, at four cuts, twice. "first two, then two more make it, so " has 38
-    # characters: of the first 19 and the first 28 whole words are kept, up to "two" and "make", and "more" is in the second only.
+    # Four rollouts of each problem at most, at four cuts, twice. "first two, then two more make it, so " has 37
+    # characters. Half of it ends inside of "two" and three quarters inside of "make", which goes; "more" stays.
     assert counts.height == 2 * 4 * 4
     survived = counts.group_by("cut").agg(pl.col("n").sum(), pl.col("k").sum()).sort("cut")
     assert survived.rows() == [(0.0, 16, 0), (0.25, 16, 0), (0.5, 16, 0), (0.75, 16, 16)]
