@@ -1,1 +1,1 @@
-"""The audit: is a pass earned, and is a reference right? Pure functions of text and counts."""
+"""Audit: what a rollout's text and a problem's counts say about whether its passes are real. Flags, never verdicts."""
