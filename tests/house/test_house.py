@@ -16,13 +16,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 RANK = {
     **dict.fromkeys(["errors", "records"], 0),
-    **dict.fromkeys(["durable", "recipe", "signals"], 1),
+    **dict.fromkeys(["durable", "layout", "recipe", "signals"], 1),
     "ledger": 2,
     "recorder": 3,
     **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo"], 4),
     **dict.fromkeys(["allocation", "judging", "decide", "logs"], 5),
     **dict.fromkeys(["scheduler", "summary"], 6),
-    **dict.fromkeys(["profiling", "importing", "changes", "viewing", "publish", "reprofile"], 7),
+    **dict.fromkeys(["profiling", "importing", "auditing", "changes", "viewing", "publish", "reprofile"], 7),
     **dict.fromkeys(["planning", "verifying"], 8),
     "cli": 9,
 }
