@@ -42,13 +42,20 @@ class Statement(NamedTuple):
 
     def gives(self, answer: str) -> bool:
         """Whether the answer stands in it, not as a part of a longer number or word: 4 is not in 14."""
+        return self._place(answer) >= 0
+
+    def behind(self, answer: str) -> int:
+        """Where in the text it goes on behind the answer that it gives."""
+        return self.end if self.boxed else self.end - len(self.content) + self._place(answer) + len(answer)
+
+    def _place(self, answer: str) -> int:
         place = self.content.find(answer)
         while place >= 0:
             around = self.content[max(0, place - 1) : place] + " " + self.content[place + len(answer) :][:1]
             if not any(map(str.isalnum, around)):
-                return True
+                break
             place = self.content.find(answer, place + 1)
-        return False
+        return place
 
 
 def statements(text: str) -> list[Statement]:
