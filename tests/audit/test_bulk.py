@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from curate.audit.bulk import BATCH, INPUTS, SIGNALS, audit_rollouts
+from curate.audit.steps import check
 from curate.audit.text import TextSignals, signals
 
 
@@ -38,6 +39,9 @@ def test_each_rollout_gets_its_signals() -> None:
         expected = signals(completion, answer)
         for name in TextSignals.__slots__:
             assert row[name] == attrgetter(name)(expected)
+        steps = check(completion, answer)
+        assert (row["steps_stated"], row["steps_false"]) == (1, 0) == (steps.stated, steps.false)
+        assert (row["answer_follows"], row["first_false"]) == (steps.follows, None)
 
 
 @pytest.mark.parametrize("workers", [2, 3])

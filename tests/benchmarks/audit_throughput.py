@@ -21,7 +21,7 @@ from random import Random
 import polars as pl
 import psutil
 
-from curate.audit import text
+from curate.audit import steps, text
 from curate.audit.bulk import audit_rollouts
 from curate.audit.relative import relative
 
@@ -63,7 +63,7 @@ def processor_seconds() -> float:
 def one_core(characters: int) -> None:
     """The time of the parts, one rollout after another."""
     rows = [row for frame in frames(1_000, characters) for row in frame.select("completion", "answer").iter_rows()]
-    for name, measure in {"text.signals": text.signals}.items():
+    for name, measure in {"text.signals": text.signals, "steps.check": steps.check}.items():
         best = min(timed(measure, rows) for _ in range(5))
         print(f"{name:14s} {best / len(rows) * 1e6:10.0f} µs a rollout of {characters} characters, one core")
 
