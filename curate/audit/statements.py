@@ -19,6 +19,7 @@ _REACH = 40
 
 _BOX = re.compile(r"\\boxed\s*\{")
 _FRAMED_BOX = re.compile(r"\\fbox\s*\{")
+_BLANK = re.compile(r"(?:\\[hv]?phantom\{[^{}]*\}|\\q?quad|\\[ ,;:!]|[\s~?_.])*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _ANNOUNCED = (
     ("nswer", re.compile(r"nswers?\b[^\n.:=]{0,60}?(?::|=|\b(?:is|are)\b)[\s:*]*")),
@@ -61,10 +62,12 @@ class Statement(NamedTuple):
 def statements(text: str) -> list[Statement]:
     """Every place that states an answer, in order; of more than ``MOST`` of a kind, the first and the last."""
     found = [
-        Statement(opening.start(), *_braced(text, opening.end()), True)
+        Statement(opening.start(), end, content, True)
         for word, box in (("\\boxed", _BOX), ("\\fbox", _FRAMED_BOX))
         if word in text
         for opening in _both_ends(list(box.finditer(text)))
+        for end, content in (_braced(text, opening.end()),)
+        if not _BLANK.fullmatch(content)  # a place to fill in, such as ``7\boxed{\phantom{2}}3``
     ]
     for word, pattern in _ANNOUNCED:
         if word in text:

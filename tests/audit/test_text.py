@@ -170,6 +170,8 @@ def test_answer_first_needs_the_answer_and_something_after_it() -> None:
         (r"$\boxed{1}$, $\boxed{2}$ or $\boxed{3}$", 1),
         (r"\boxed{\frac{1}{2}} but not \fbox{2}", 2),
         (r"\boxed{\text{a } b", 1),
+        (r"Fill in 3\boxed{\phantom{2}}7 = 3\boxed{\ }7 = 3\boxed{?}7, that is \boxed{4}", 1),
+        (r"\boxed{}", 0),
     ],
 )
 def test_different_boxes(text: str, count: int) -> None:
