@@ -25,7 +25,7 @@ from typing import IO, Any
 
 import polars as pl
 
-from curate.audit import text
+from curate.audit import steps, text
 from curate.errors import CurateError
 
 BATCH = 1_000
@@ -53,8 +53,9 @@ def audit_rollouts(frames: Iterable[pl.DataFrame], workers: int | None = None) -
 
     Yields:
         A frame for each batch of at most ``BATCH`` rollouts, in the order given whatever the number of workers: the
-        columns given but the completion, the fields of ``TextSignals``, and ``audit_error``. An error of
-        ours is recorded there, with every signal null: it says nothing about the rollout.
+        columns given but the completion, the fields of ``TextSignals``, ``steps_stated``, ``steps_false``,
+        ``answer_follows`` and ``first_false`` of the step check, and ``audit_error``. An error of ours is recorded
+        there, with every signal null: it says nothing about the rollout.
 
     Raises:
         CurateError: a worker died, most often killed for memory.
@@ -90,18 +91,25 @@ def measure(batch: pl.DataFrame) -> pl.DataFrame:
 # -- one rollout ------------------------------------------------------------------------------------------------------
 
 _TYPES: dict[str, type[pl.DataType]] = {"int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean}
-_FIELDS = {field.name: _TYPES[str(field.type)] for field in fields(text.TextSignals)}
-_SIGNALS_OF = attrgetter(*_FIELDS)
+_TEXT = {field.name: _TYPES[str(field.type)] for field in fields(text.TextSignals)}
+_STEPS: dict[str, type[pl.DataType]] = {
+    "steps_stated": pl.Int64,
+    "steps_false": pl.Int64,
+    "answer_follows": pl.Boolean,
+    "first_false": pl.String,
+}
+_text_of = attrgetter(*_TEXT)
+_steps_of = attrgetter("stated", "false", "follows", "first_false")
 
-SIGNALS = pl.Schema([*_FIELDS.items(), ("audit_error", pl.String)])
+SIGNALS = pl.Schema([*_TEXT.items(), *_STEPS.items(), ("audit_error", pl.String)])
 """The columns that measuring adds."""
 
-_UNMEASURED = (None,) * len(_FIELDS)
+_UNMEASURED = (None,) * (len(_TEXT) + len(_STEPS))
 
 
 def _row(completion: str, answer: str | None) -> tuple[Any, ...]:
     try:
-        return (*_SIGNALS_OF(text.signals(completion, answer)), None)
+        return (*_text_of(text.signals(completion, answer)), *_steps_of(steps.check(completion, answer)), None)
     except Exception as error:  # noqa: BLE001 - the rollout's boundary: recorded in its row
         return (*_UNMEASURED, f"{type(error).__name__}: {error}"[:MAX_ERROR])
 

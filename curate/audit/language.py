@@ -14,7 +14,7 @@ _VOWELS = b"aeiouyAEIOUY"
 _LETTERS = bytes(b for b in range(128) if chr(b).isalpha())
 _SOUNDS = bytes(118 if b in _VOWELS else 99 if b in _LETTERS else 32 for b in range(256))
 _WITHOUT_VOWEL = 12
-_WITHOUT_BLANK = 40
+_WITHOUT_BLANK = 60
 _STRETCH = re.compile(rb"[cv]{%d,}|c{%d,}" % (_WITHOUT_BLANK, _WITHOUT_VOWEL))
 
 _SCRIPTS: tuple[tuple[int, str], ...] = (

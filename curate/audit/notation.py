@@ -28,9 +28,10 @@ _COMMANDS = {
     **{r"\div": "/", r"\%": "%", r"\$": "$", r"\neq": "≠", r"\ne": "≠", r"\pi": "π", r"\pm": "±", r"\sqrt": "√"},
     **{r"\circ": "°", r"\degree": "°"},
 }
-_COMMON = ((r"\\", "\n"), (r"\(", "$"), (r"\)", "$"), (r"\[", "\n"), (r"\]", "\n"))
-"""The commonest of them, which cost less one by one; a line's end first, for its sign begins others."""
-_COMMAND = re.compile(r"\\(?:[a-zA-Z]+|.)", re.DOTALL)
+# The commonest commands, which cost less one by one; a line's end first, for its backslashes begin others.
+_ROW = re.compile(r"\\[\[\]\\]")
+_INLINE = re.compile(r"\\[()]")
+_COMMAND = re.compile(r"\\(?!text ?\{|frac[ \d{])(?:[a-zA-Z]+|.)", re.DOTALL)
 _ENVIRONMENT = re.compile(r"\\(?:begin|end) ?\{[a-z]*\*?\}")
 _TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 _FRACTION = re.compile(r"\\frac ?(?:\{([^{}]*)\}|(\d)) ?(?:\{([^{}]*)\}|(\d))")
@@ -39,7 +40,7 @@ _SUPERSCRIPT = re.compile(r"\^\{([^{}]*)\}")
 _GROUP = re.compile(r"\{,\}(?<=\d\{,\})(?=\d{3})|\\,(?<=\d\\,)(?=\d{3})|,\\!(?<=\d,\\!)(?=\d{3})")
 _DEGREES = re.compile(r"\^ ?(?:°|\{ ?° ?\})")
 _ROOT = re.compile(r"√ ?\[")
-_ANNOTATION = re.compile(r"<<([^<>\n]*)>>")
+_ANNOTATION = re.compile(r"<<([^<>=\n]*=[ $]*([^<>=\n]*))>>(?:(\2)(?![.,]?\d))?")
 _DOUBLE_STAR = re.compile(r"(?<=[\d)])\*\*(?=[\d(-])")
 
 SIGNS = str.maketrans(
@@ -48,7 +49,7 @@ SIGNS = str.maketrans(
         **dict.fromkeys("÷∕⁄", "/"),
         **dict.fromkeys("−–", "-"),
         **{"²": "^2", "³": "^3", "½": "((1)/(2))", "¼": "((1)/(4))", "¾": "((3)/(4))"},
-        **{"[": "(", "]": ")", "$": "", "€": "", "£": "", "°": "", "\t": " "},
+        **{"[": "(", "]": ")", "$": " ", "€": "", "£": "", "°": "", "\t": " "},
     }
 )
 """Signs inside an expression -> what ``arithmetic.evaluate`` reads; applied there, where the text is short."""
@@ -57,12 +58,13 @@ SIGNS = str.maketrans(
 def plain(text: str) -> str:
     r"""A completion with its arithmetic in plain notation, e.g. ``\frac{3}{4} \times 8`` as ``((3)/(4)) * 8``.
 
-    An annotation ``<<3*4=12>>12`` becomes a link of the chain that it stands in: ``3*4=12=12``.
+    An annotation becomes a link of the chain that it stands in: ``<<3*4=12>>12`` is ``3*4=12``, and where another
+    number follows than its own, ``<<7/2=3.5>>3`` is ``7/2=3.5=3``.
     """
     if "\\" in text:
         text = _latex(text)
     if "<<" in text:
-        text = _ANNOTATION.sub(r" \1=", text)
+        text = _ANNOTATION.sub(_annotation, text)
     if "**" in text:
         text = _DOUBLE_STAR.sub("^", text).replace("**", " ")
     return text.replace("`", " ") if "`" in text else text
@@ -71,8 +73,7 @@ def plain(text: str) -> str:
 def _latex(text: str) -> str:
     if "{,}" in text or "\\," in text or "\\!" in text:
         text = _GROUP.sub(",", text)
-    for written, sign in _COMMON:
-        text = text.replace(written, sign)
+    text = _INLINE.sub("$", _ROW.sub("\n", text)).replace(r"\times", "*")
     text = _COMMAND.sub(_command, text)
     if "°" in text:
         text = _DEGREES.sub("°", text)
@@ -81,23 +82,36 @@ def _latex(text: str) -> str:
     if "√" in text:
         text = _ROOT.sub("∛[", text)
     if "\\text" in text:
-        text = _TEXT.sub(r" \1 ", text)
+        text = _TEXT.sub(_spaced, text)
     if "\\binom" in text:
         text = _BINOMIAL.sub(r"((\1)∁(\2))", text)
     for _ in range(4):
         before = text
         if "^{" in text:
-            text = _SUPERSCRIPT.sub(r"^(\1)", text)
+            text = _SUPERSCRIPT.sub(_raised, text)
         if "\\frac" in text:
             text = _FRACTION.sub(_fraction, text)
         if text == before:
             break
-    return text.replace("{", "(").replace("}", ")").replace("&", " ").replace("√ ", "√")
+    return text.replace("{", "(").replace("}", ")").replace("&", " ")
 
 
 def _command(found: re.Match[str]) -> str:
     name = found.group()
     return _COMMANDS.get(name, name)
+
+
+# Functions where a template would do: a template costs several times as much for each match.
+def _annotation(found: re.Match[str]) -> str:
+    return f" {found[1]}" if found[3] else f" {found[1]}="
+
+
+def _spaced(found: re.Match[str]) -> str:
+    return f" {found[1]} "
+
+
+def _raised(found: re.Match[str]) -> str:
+    return f"^({found[1]})"
 
 
 def _fraction(found: re.Match[str]) -> str:

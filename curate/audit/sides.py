@@ -17,6 +17,9 @@ from curate.audit.arithmetic import Value
 WINDOW = arithmetic.LONGEST
 """Characters on each side of an equals sign that are looked at."""
 
+KEPT = 1 << 14
+"""Expressions that are remembered: the rollouts of one problem state the same steps over and over."""
+
 _SIGNS = r"\d \t+\-*/^().,%$!xX√π×✕÷∕⁄−–·⋅∙∗²³½¼¾°€£∁\[\]"
 _RUN = re.compile(f"[{_SIGNS}]*")
 _OPERATION = re.compile(r"[\d)%!πxX]\s*[-+*/^(√∁x]|[√!]")
@@ -27,7 +30,8 @@ _FIRST = re.compile(r"\(*[-+]?[\d,]*\.?\d+%?")
 _MIXED = re.compile(r"(?<![\d./^])(\d+)(?:[ ]+(\d+)/(\d+)| ?\(\((\d+)\)/\((\d+)\)\))")
 _ASIDE = re.compile(r"[\d)%] \(")
 _BESIDE = re.compile(r"\d[ ]+\d")
-_LAST_WORD = re.compile(r"(\d?) *([\\#]?[A-Za-z]+)$")
+_LAST_WORD = re.compile(r"\\?[A-Za-z]+$")
+_DIGITS = tuple("0123456789")
 _NEXT_WORDS = re.compile(r"[ \t$]*(\\?)([A-Za-z]+)((?:[ \t]+[A-Za-z]+){0,3})[ \t$]*(\S?)[ \t$]*(\d?)")
 _LABEL = re.compile(r"(?:step|case|part|day|week|year|problem|question|example|option|method|line|no)\.?[ ]*$", re.I)
 _NUMBERED = re.compile(r"\(?\d{1,2}(?: ?[-:.)] )")
@@ -58,7 +62,7 @@ _FAMILIES = (
     "mm cm m km millimeter centimeter meter kilometer inch inche in foot feet ft yard yd mile mi",
     "mg g kg gram kilogram milligram ounce oz pound lb lbs ton",
     "ml l ml liter litre milliliter gallon quart pint cup tablespoon teaspoon",
-    "cent penny pennie nickel dime quarter dollar buck $",
+    "cent penny pennie nickel dime quarter dollar buck",
 )
 # A unit without a final s -> the family in which it converts. One side in hours and one in minutes say nothing.
 _CONVERTS = {unit: family for family in _FAMILIES for unit in family.split()}
@@ -76,7 +80,8 @@ _SAID = {
     **{"plus": "+", "minus": "-", "divided by": "/", "percent of": "% *", "of": "*", "percent": "%"},
 }
 _SAID_SIGN = re.compile(r"\b(times|multiplied by|plus|minus|divided by|percent of|of|percent)\b")
-_WORDED = re.compile(r"\d.*[A-Za-z].*\d|\d.*[-+*/^×÷−–·].*[A-Za-z]")
+_DIGIT = re.compile(r"\d")
+_SIGN = re.compile(r"[-+*/^×÷−–·]|\b(?:times|multiplied|plus|minus|divided|of|percent|x)\b")
 _WORD = re.compile(r"[A-Za-z]+")
 _BRACKET = re.compile(r"[()\[\]]")
 _CLAUSE = re.compile(r".*(?:[.;:?!,](?=\s)|[=<>≈⇒\n])", re.DOTALL)
@@ -97,13 +102,13 @@ class Side:
     """Other texts that the side may be."""
     fills: bool = False
     """Whether it is all that stands between its relation and the next: then it is the left side of that one."""
-    units: frozenset[str] = frozenset()
-    """Units on it that convert into others, without a final s."""
+    words: str = ""
+    """Words that stand by its numbers, which may be units."""
 
 
 def readings(side: Side, standing: dict[str, Value]) -> list[Side]:
-    """What else a side may say: without a label or bullet, with a percent sign as a unit, with a mixed number, with what
-    its rounded numbers stand for."""
+    """What else a side may say: with a bullet that was a sign, with a percent sign as a unit, with a mixed number, with
+    what its rounded numbers stand for."""
     found = [one for text in side.others for one in reading(_ascii(text))]
     if "%" in side.text:
         found += reading(side.text, percent=1)
@@ -125,8 +130,9 @@ def _mixed(found: re.Match[str]) -> str:
     return f"({whole}+{parts[0]}/{parts[1]})"
 
 
-def convert(units: frozenset[str]) -> bool:
-    """Whether two of the units convert into each other."""
+def convert(words: str) -> bool:
+    """Whether two of the words are units that convert into each other, as hours and minutes do."""
+    units = _units(words)
     return len({_CONVERTS[unit] for unit in units}) < len(units)
 
 
@@ -143,7 +149,7 @@ def _computed(text: str) -> bool:
 def _ascii(text: str) -> str:
     """An expression in the signs that ``arithmetic.evaluate`` reads."""
     if "$" in text or "[" in text or "\t" in text or not text.isascii():
-        text = text.translate(notation.SIGNS)
+        text = text.translate(notation.SIGNS).strip()
     return _TIMES.sub("*", text) if "x" in text or "X" in text else text
 
 
@@ -158,10 +164,37 @@ def left_side(before: str, whole: bool, words: bool = True) -> Side | None:
     before = before.rstrip(" \t\n$")
     if not before:
         return None
+    if before[-1].isalpha() and before[-1] != "π":
+        return _left_in_words(before, whole) if words and before[-2:].isalpha() else None
     found = _RUN.match(before[::-1])
     run = found.group()[::-1] if found else ""
     if len(run) == len(before) and not whole:
         return None
+    expression, sure = _last_expression(run)
+    if not expression:
+        return None
+    context = before[: len(before) - len(expression)]
+    said = context.rstrip(" \t$")
+    begins = not said or said[-1] == "\n"
+    others: tuple[str, ...] = ()
+    if (sign := expression[0]) in "+-*/^×÷−–·":
+        bare = expression[1:].lstrip()
+        if begins and sign in "+-*−–" and bare != expression[1:]:
+            others, expression = ((expression,) if sign in "-−–" else ()), bare
+        elif sign not in "-−–" or not (begins or _unary(context, expression)):
+            return _left_in_words(before, whole) if words else None
+    opens = begins or _opens(said, len(said) < len(context))
+    if not opens and words and (side := _left_in_words(before, whole)) is not None:
+        return side
+    if (label := _NUMBERED.match(expression)) and (begins or _LABEL.search(context)):
+        others = (*others, expression[label.end() :])
+    return _read(expression, others, sure and opens)
+
+
+@lru_cache(maxsize=KEPT)
+def _last_expression(run: str) -> tuple[str, bool]:
+    """What a run of signs before a relation ends with, behind the last sentence, label or bracket that is not its own,
+    and whether nothing of it is lost."""
     cut = 0
     if (". " in run or ", " in run) and (stop := _STOP.match(run)):
         cut = stop.end()
@@ -174,40 +207,21 @@ def left_side(before: str, whole: bool, words: bool = True) -> Side | None:
         if opened and opened[-1] >= cut:
             cut = opened[-1] + 1
             sure = True
-    expression = run[cut:].lstrip(" \t$xX")
-    context = before[: len(before) - len(expression)]
-    others: tuple[str, ...] = ()
-    if not expression:
-        return _left_in_words(before, whole) if words and before[-2:].isalpha() else None
-    begins = not context.strip(" \t$") or context.rstrip(" \t$").endswith("\n")
-    if expression[0] in "+-*/^×÷−–·":
-        if begins and expression[0] in "+-*−–":
-            bare = expression[1:].lstrip()
-            others, expression = ((bare,), expression) if expression[0] in "-−–" else ((), bare)
-        elif expression[0] not in "-−–" or not _unary(context, expression):
-            return _left_in_words(before, whole) if words else None
-    opens = begins or _opens(context)
-    if not opens and words and (side := _left_in_words(before, whole)) is not None:
-        return side
-    if (label := _NUMBERED.match(expression)) and (begins or _LABEL.search(context)):
-        others = (*others, expression[label.end() :])
-    return _read(expression, others, sure and opens)
+    return run[cut:].lstrip(" \t$xX"), sure
 
 
 def _left_in_words(before: str, whole: bool) -> Side | None:
     """The same with unit words taken out, ``times`` and ``5% of`` in signs; None where that leaves nothing to read."""
-    segment = before[-WINDOW:]
-    whole = whole and len(segment) == len(before)
+    segment = before
     if clause := _CLAUSE.match(segment):
         segment, whole = segment[clause.end() :], True
-    if not _WORDED.search(segment):
+    if not (_DIGIT.search(segment) and _SIGN.search(segment)):
         return None
     said = _SAID_SIGN.sub(lambda found: _SAID[found.group()], segment)
-    units = _units(" ".join(_UNITS.findall(said)))
     side = left_side(_UNITS.sub("", said), whole, words=False)
     if side is None or not side.computed:
         return None
-    side.units = units
+    side.words = " ".join(_UNITS.findall(said))
     side.sure = side.sure and (" of " not in segment or "%" in segment or "percent" in segment)
     return side
 
@@ -228,20 +242,21 @@ def _unary(context: str, expression: str) -> bool:
     )
 
 
-def _opens(context: str) -> bool:
-    """Whether an expression that begins behind this context is certainly whole."""
-    stripped = context.rstrip(" \t$")
-    last = stripped[-1]
-    spaced = context[-1] in " \t$"
+def _opens(said: str, spaced: bool) -> bool:
+    """Whether an expression that begins behind this text, with or without a blank between, is certainly whole."""
+    last = said[-1]
     if last.isascii() and last.isalpha():
-        word = _LAST_WORD.search(stripped[-24:])
-        if not spaced or word is None or not word[2].isalpha():
+        word = said[said.rfind(" ") + 1 :]
+        if not word.isalpha():
+            found = _LAST_WORD.search(word[-24:])
+            word = found.group() if found else ""
+        if not spaced or not word.isalpha():
             return False
-        if word[2] == "and":
-            return not word[1].isdigit()
-        return word[2] in ("a", "A", "I") if len(word[2]) == 1 else word[2].lower() not in _WORKING
+        if word == "and":
+            return not said[:-4].endswith(_DIGITS)
+        return word in ("a", "A", "I") if len(word) == 1 else word.lower() not in _WORKING
     if last == ":":
-        return spaced or not stripped[-2:-1].isdigit()
+        return spaced or not said[-2:-1].isdigit()
     if last in ".,!?":
         return spaced
     return last in _OPENERS or (last.isalpha() and not "\u0370" <= last <= "\u03ff")
@@ -259,6 +274,34 @@ def right_side(after: str, whole: bool) -> Side | None:
     run = found.group() if found else ""
     if len(run) == len(after) and not whole:
         return None
+    rate = after[len(run) : len(run) + 1].isalpha()
+    expression, sure, aside = _first_expression(run, rate)
+    if not expression:
+        return None
+    rest = after[len(expression) :]
+    side = _read(expression, (aside,) if aside else (), sure)
+    if side is None:
+        return None
+    if not rest or rest.isspace():
+        side.fills = side.sure
+    elif words := _NEXT_WORDS.match(rest.removeprefix("/")):
+        side.words = words[2]
+        side.sure = side.sure and _closes_in_words(words)
+    else:
+        side.sure = side.sure and _closes(rest)
+    return side
+
+
+@lru_cache(maxsize=KEPT)
+def _first_expression(run: str, rate: bool) -> tuple[str, bool, str]:
+    """What a run of signs behind a relation begins with, whether nothing of it is lost, and what comes before an aside,
+    as in ``= 12 (3 + 9)``, which may be a factor too.
+
+    Args:
+        run: The signs.
+        rate: Whether a letter follows, so that a slash at the end begins a unit, as in ``= $5/hour``.
+    """
+    whole = run
     if ("." in run or "," in run) and (end := _END.search(run)):
         run = run[: end.start()]
     if "(" in run or ")" in run or "[" in run or "]" in run:
@@ -268,37 +311,26 @@ def right_side(after: str, whole: bool) -> Side | None:
     expression = run.rstrip(" \t$")
     sure = True
     while expression and expression[-1] in "+-*/^xX×÷−–·":
-        rate = expression[-1] == "/" and after[len(expression) : len(expression) + 1].isalpha()
+        sure = sure and rate and expression[-1] == "/" and len(expression) == len(whole)
         expression = expression[:-1].rstrip(" \t$")
-        sure = sure and rate
-    if not expression:
-        return None
-    rest = after[len(expression) :]
-    others: tuple[str, ...] = ()
     if " (" in expression and (beside := _ASIDE.search(expression)):
-        others, sure = (expression[: beside.end() - 2],), False
-    side = _read(expression, others, sure and (not rest or _closes(rest)))
-    if side is not None and rest:
-        words = _NEXT_WORDS.match(rest)
-        if words:
-            side.units = _units(words[2])
-        elif side.sure:
-            side.fills = rest.isspace()
-    elif side is not None:
-        side.fills = side.sure
-    return side
+        return expression, False, expression[: beside.end() - 2]
+    return expression, sure, ""
+
+
+def _closes_in_words(words: re.Match[str]) -> bool:
+    """Whether an expression in front of these words is certainly whole."""
+    command, word, more, sign, digit = words.groups()
+    if command or len(word) == 1 or word.lower() in _SCALING:
+        return False
+    if sign and (sign in "?=+*/^×÷" or (digit and sign in "-−–")):
+        return False
+    follows = more.split()
+    return not (sign.isdigit() and (follows[-1:] == ["and"] or (not follows and bool(_units(word)))))
 
 
 def _closes(rest: str) -> bool:
     """Whether an expression in front of this text is certainly whole."""
-    if words := _NEXT_WORDS.match(rest.removeprefix("/")):
-        command, word, more, sign, digit = words.groups()
-        if command or len(word) == 1 or word.lower() in _SCALING:
-            return False
-        if sign and (sign in "?=+*/^×÷" or (digit and sign in "-−–")):
-            return False
-        follows = more.split()
-        return not (sign.isdigit() and (follows[-1:] == ["and"] or (not follows and _units(word))))
     stripped = rest.lstrip(" \t$")
     first, second = stripped[:1], stripped[1:2]
     if first == "." or first == "," or first == ":":
@@ -340,13 +372,10 @@ def _read(expression: str, others: tuple[str, ...], sure: bool) -> Side | None:
     return None
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=KEPT)
 def _worked(expression: str) -> tuple[str, Value | None, bool, str]:
     """An expression in plain signs, its value, whether there is anything to compute, and where several numbers stand
-    beside one another, what begins with the last of them.
-
-    Kept, because the rollouts of one problem state the same steps over and over.
-    """
+    beside one another, what begins with the last of them."""
     text = _ascii(expression)
     last = ""
     if beside := _BESIDE.search(text):

@@ -19,6 +19,7 @@ _REACH = 40
 
 _BOX = re.compile(r"\\boxed\s*\{")
 _FRAMED_BOX = re.compile(r"\\fbox\s*\{")
+_BLANK = re.compile(r"(?:\\[hv]?phantom\{[^{}]*\}|\\q?quad|\\[ ,;:!]|[\s~?_.])*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _ANNOUNCED = (
     ("nswer", re.compile(r"nswers?\b[^\n.:=]{0,60}?(?::|=|\b(?:is|are)\b)[\s:*]*")),
@@ -42,22 +43,31 @@ class Statement(NamedTuple):
 
     def gives(self, answer: str) -> bool:
         """Whether the answer stands in it, not as a part of a longer number or word: 4 is not in 14."""
+        return self._place(answer) >= 0
+
+    def behind(self, answer: str) -> int:
+        """Where in the text it goes on behind the answer that it gives."""
+        return self.end if self.boxed else self.end - len(self.content) + self._place(answer) + len(answer)
+
+    def _place(self, answer: str) -> int:
         place = self.content.find(answer)
         while place >= 0:
             around = self.content[max(0, place - 1) : place] + " " + self.content[place + len(answer) :][:1]
             if not any(map(str.isalnum, around)):
-                return True
+                break
             place = self.content.find(answer, place + 1)
-        return False
+        return place
 
 
 def statements(text: str) -> list[Statement]:
     """Every place that states an answer, in order; of more than ``MOST`` of a kind, the first and the last."""
     found = [
-        Statement(opening.start(), *_braced(text, opening.end()), True)
+        Statement(opening.start(), end, content, True)
         for word, box in (("\\boxed", _BOX), ("\\fbox", _FRAMED_BOX))
         if word in text
         for opening in _both_ends(list(box.finditer(text)))
+        for end, content in (_braced(text, opening.end()),)
+        if not _BLANK.fullmatch(content)  # a place to fill in, such as ``7\boxed{\phantom{2}}3``
     ]
     for word, pattern in _ANNOUNCED:
         if word in text:

@@ -20,6 +20,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
 from curate.audit import arithmetic, notation, sides
 from curate.audit.arithmetic import Value
@@ -35,6 +36,8 @@ _ABOUT_PI: dict[str, Value] = dict.fromkeys(("3.14", "3.142", "3.1416", "3.14159
 """How pi is written in decimals: it may be worked with as it is written, or as what it is."""
 
 _RELATION = re.compile(r"[=＝≈](?<![<>!=:+*/~^-]=)(?![=>])")
+_EQUALS = re.compile(r"=(?<![<>!=:+*/~^-]=)(?![=>])")
+"""The same for a text with no other sign: beginning with one letter, it is searched for several times as fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ def check(completion: str, answer: str | None) -> StepCheck:
     if "=" not in completion and "≈" not in completion and "\\approx" not in completion:
         return NOTHING
     text = notation.plain(completion)
-    marks = [found.span() for found in _RELATION.finditer(text)]
+    relation = _RELATION if "≈" in text or "＝" in text else _EQUALS
+    marks = [found.span() for found in relation.finditer(text)]
     work = _Work()
     ended = 0
     left: Side | None
@@ -111,8 +115,9 @@ def _judge(work: _Work, left: Side, right: Side, approximate: bool) -> None:
     """Count an equality whose sides are known: a true step, a false one, or one that is left out."""
     if left.text == right.text:
         return
-    true = _holds(left, right, approximate) or _holds_otherwise(left, right, approximate, work.standing)
-    if not true and not (left.sure and right.sure and not sides.convert(left.units | right.units)):
+    exact = left.value.__class__ is int is right.value.__class__ and left.value == right.value
+    true = exact or _holds(left, right, approximate) or _holds_otherwise(left, right, approximate, work.standing)
+    if not true and not (left.sure and right.sure and not sides.convert(f"{left.words} {right.words}")):
         return
     work.stated += 1
     work.results.append(right.value)
@@ -120,7 +125,7 @@ def _judge(work: _Work, left: Side, right: Side, approximate: bool) -> None:
         work.false += 1
         if work.first_false is None:
             work.first_false = f"{left.text} {'≈' if approximate else '='} {right.text}"
-    elif not right.computed and left.value != right.value:
+    elif not exact and "." in right.text and not right.computed:
         work.standing[right.text] = left.value
 
 
@@ -150,10 +155,10 @@ def _follows(work: _Work, completion: str, answer: str | None) -> bool | None:
     """
     if answer is None:
         return None
-    side = sides.right_side(notation.plain(answer).rpartition("=")[2], True)
-    if side is None or not side.sure:
+    value = _value(answer)
+    if value is None:
         return None
-    last, value = work.results[-1], side.value
+    last = work.results[-1]
     if _same(last, value):
         return True
     columns = [result for result in work.results if isinstance(result, int) and result >= 0]
@@ -166,6 +171,13 @@ def _follows(work: _Work, completion: str, answer: str | None) -> bool | None:
     if str(value) in str(last) or any(_same(result, value) for result in work.results):
         return None
     return False
+
+
+@lru_cache(maxsize=sides.KEPT)
+def _value(answer: str) -> Value | None:
+    """The number that an answer is, with or without ``x =`` and a unit; None for anything else."""
+    side = sides.right_side(notation.plain(answer[-WINDOW:]).rpartition("=")[2], True)
+    return side.value if side is not None and side.sure else None
 
 
 def _same(result: Value, answer: Value) -> bool:

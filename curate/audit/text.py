@@ -64,7 +64,7 @@ class TextSignals:
     """Share of its word 4-grams that occurred before in it, ``1 - distinct / all``; 0 under 8 words.
 
     seq-rep-4 of Welleck et al., arXiv 1908.04319; trainers penalise the same share (arXiv 2502.03373, C.2). A text
-    whose words are longer than 15 characters on average is read in runs of 12 characters instead.
+    whose words are longer than 15 characters on average, as in Chinese, is read in runs of 12 characters instead.
     Weakness: long derivations and enumerations of cases repeat honestly; a lazy pass of one line repeats nothing.
     """
     looping_tail: float
@@ -102,7 +102,7 @@ class TextSignals:
     """
     garbage: float
     """Share of characters that belong to no language: undecodable or control characters, private use, letters outside
-    the text's own scripts, and letters run together without vowel (12) or blank (40).
+    the text's own scripts, and letters run together without vowel (12) or blank (60).
 
     Its own scripts are Latin, Greek and the commonest other one, Chinese, Japanese and Korean counted as one: outputs
     collapse into fragments of many scripts (GLM-5#163). Weakness: one foreign language bleeding in is not seen, and
@@ -148,10 +148,9 @@ def signals(completion: str, answer: str | None) -> TextSignals:
 
 def repetition(words: list[str]) -> float:
     """Share of 4-grams that occurred before; see ``TextSignals.repetition``."""
-    length = sum(map(len, words))
-    if length > _LETTERS_A_WORD * len(words):
-        run = "".join(words)
-        total = length - _CHARACTER_NGRAM + 1
+    run = "".join(words)
+    if len(run) > _LETTERS_A_WORD * len(words):
+        total = len(run) - _CHARACTER_NGRAM + 1
         if total < _CHARACTER_NGRAM:
             return 0.0
         return 1 - len({run[i : i + _CHARACTER_NGRAM] for i in range(total)}) / total
@@ -214,9 +213,9 @@ def work(text: str) -> int:
 
 def _answers_first(text: str, answer: str | None, found: list[Statement]) -> bool:
     first = next((one for one in found if answer and one.gives(answer)), None)
-    if first is None:
+    if first is None or answer is None:
         return False
-    before, after = text[: first.start], text[first.end :]
+    before, after = text[: first.start], text[first.behind(answer) :]
     if len(before.split(None, FEW_WORDS)) > FEW_WORDS or _operations(before):
         return False
     return len(after.split(None, FEW_WORDS)) > FEW_WORDS or _operations(after) > 0
