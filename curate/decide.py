@@ -19,7 +19,7 @@ import polars as pl
 from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.records import NextStep, Outcome, Reason, VerdictKind
-from curate.statistics import confidence, posterior, prior
+from curate.statistics import confidence, genuine, posterior, prior
 from curate.statistics.prior import Grid, Prior
 
 COUNTS = pl.Schema(
@@ -250,7 +250,7 @@ def with_audit(estimates: pl.DataFrame, audit: pl.DataFrame | None) -> pl.DataFr
     """
     if audit is None:
         audit = pl.DataFrame(schema={"problem_id": pl.String, **EVIDENCE, "reasons": pl.List(pl.String)})
-    found = audit.select("problem_id", *EVIDENCE, audited="reasons").cast(dict(EVIDENCE))
+    found = audit.select("problem_id", *(pl.col(name).cast(kind) for name, kind in EVIDENCE.items()), audited="reasons")
     joined = estimates.drop("next_step").join(found, on="problem_id", how="left", maintain_order="left")
     either = [pl.col(name).list.contains(reason.value) for reason in Reason for name in ("reasons", "audited")]
     said = [
@@ -262,6 +262,32 @@ def with_audit(estimates: pl.DataFrame, audit: pl.DataFrame | None) -> pl.DataFr
         .with_columns(next_step=next_step())
         .drop("audited")
     )
+
+
+def by_genuine_rate(estimates: pl.DataFrame, audit: pl.DataFrame, band: BandSection, belief: Prior) -> pl.DataFrame:
+    """The estimates, decided anew by applying the band to the genuine pass rate.
+
+    ``p_below``, ``p_in_band``, ``p_above`` and ``outcome`` are then those of the pass rate times the share of passes
+    that are genuine; the pass rate and its interval stay what they were.
+
+    Args:
+        estimates: As ``estimate`` gives them.
+        audit: As for ``with_audit``; of a problem that it does not know no pass was looked at.
+        band: The band to decide by.
+        belief: How pass rates are spread over the problems.
+    """
+    looked = audit.select("problem_id", "n_checked", "n_shortcut")
+    frame = estimates.join(looked, on="problem_id", how="left", maintain_order="left")
+    n, k = frame["n"].to_numpy(), frame["k"].to_numpy()
+    checked, flagged = (frame[name].fill_null(0).to_numpy() for name in ("n_checked", "n_shortcut"))
+    a, b = genuine.genuine_prior(checked, checked - flagged)
+    found = genuine.genuine_masses(belief, n, k, checked, checked - flagged, band.low, band.high, a=a, b=b)
+    names = ("p_below", "p_in_band", "p_above")
+    decided = frame.with_columns(
+        *(pl.Series(name, mass) for name, mass in zip(names, found, strict=True)),
+        _outcomes(posterior.decide(found, band.confidence)),
+    )
+    return _with_reasons(decided).select(estimates.columns)
 
 
 def outdated(estimates: pl.DataFrame, audit: pl.DataFrame) -> bool:
@@ -284,7 +310,8 @@ def _outcomes(sides: np.ndarray) -> pl.Series:
 def _with_reasons(frame: pl.DataFrame) -> pl.DataFrame:
     drawn = pl.col("n") + pl.col("n_unscored")
     set_aside = pl.col("set_aside").is_not_null()
-    mostly_unscored = (drawn > 0) & (pl.col("n_unscored") > _MOSTLY * drawn)
+    # What was set aside, a duplicate say, may have rollouts of a time when it was not: they are not asked.
+    mostly_unscored = ~set_aside & (drawn > 0) & (pl.col("n_unscored") > _MOSTLY * drawn)
     unverifiable = (pl.col("set_aside") == Reason.UNVERIFIABLE).fill_null(False) | mostly_unscored
     # A problem without a scored rollout is decided by nobody, whatever the prior leans to.
     unsampled = set_aside | (pl.col("n") == 0)

@@ -4,62 +4,25 @@ Owns what tells against a reference: what the model's rollouts agree on, and wha
 Takes tallies and texts; must not read a profile, nor judge answers: the verdicts say which rollouts reached the
 reference.
 
-The model. A problem has a right answer, and wrong ones. A rollout reaches the right answer with probability p;
-otherwise it takes a wrong one, and wrong answers repeat as a Chinese restaurant process of concentration alpha makes
-them repeat (Ewens 1972): near 0 all wrong rollouts agree, far above 1 no two do. How p and alpha are spread over the
-problems is learned from the profile itself, on a grid, by EM. Two stories are then compared for each problem:
-
-- the reference is right: its k rollouts are the right ones, and the other answers are wrong ones;
-- it is wrong: another answer's rollouts are the right ones (or nobody's are), and whoever wrote the reference drew it
-  from the same wrong answers as the model draws its own.
-
-Every answer seen has one label in both stories, so the labels' probabilities cancel and counts are enough. What a
-majority is worth follows: where this model's wrong answers scatter and its right ones are common, 6 rollouts of 8 for
-another answer are strong evidence; where it hardly ever solves a problem, or its wrong answers agree, they are not.
-
-Its weakness: what all rollouts of one model share, it cannot see. Strong models agree on wrong answers too: on the
-choice questions of one leaderboard two models that were both wrong gave the same answer in 60% of cases (arXiv
-2506.07962). The result is a queue for a person, never a correction.
+Whether the rollouts' agreement speaks against a reference is weighed in ``agreement``; here it is joined with what the
+reference shows by itself. The result is a queue for a person, never a correction: strong models agree on wrong answers
+too (arXiv 2506.07962).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-
-BASE_RATE = 0.02
-"""How probable a reference is wrong before anything is known of it.
-
-Fixed and not learned: a model that cannot solve a set looks like one whose references are wrong. Audits of benchmarks
-found 1 to 5% (arXiv 2103.14749 on ten test sets; arXiv 2502.03461 on GSM8K and others).
-"""
-
-SIGNED_RATE = 0.5
-"""The same where the reference itself gives cause for doubt. A judgement, not a measurement."""
-
-COMPETITORS = 3
-"""Other answers that are tried as the right one; a rarer one could never outweigh them."""
+from curate.audit.agreement import BASE_RATE, COMPETITORS, SIGNED_RATE, Evidence, log_factorials, p_wrong
 
 SHOWN = 5
 """Other answers that a row of the queue names."""
-
-LEARN_FROM = 20_000
-"""Problems that teach how p and alpha are spread; more would say the same."""
-
-_RATES = np.sin((np.arange(16) + 0.5) * np.pi / 32) ** 2
-_CONCENTRATIONS = 10.0 ** np.arange(-1.0, 3.0, 0.5)
-_PSEUDO_PROBLEMS = 1.0
-"""A problem's worth of mass spread evenly over the grid, so that nothing is impossible because it was not seen."""
-_ROUNDS = 40
-_CHUNK = 4096
 
 
 class Sign(StrEnum):
@@ -237,11 +200,11 @@ def suspects(tallies: pl.DataFrame, signs: pl.DataFrame | None = None) -> pl.Dat
     told = _told(signs)
     frame = seen.join(told, on="problem_id", how="full", coalesce=True).with_columns(
         pl.col("n", "k", "kinds", "majority_count").fill_null(0),
-        pl.col("log_factorials").fill_null(0.0),
+        pl.col("log_sizes").fill_null(0.0),
         pl.col("signed").fill_null(""),
         pl.col("label_note").fill_null(""),
     )
-    probability = _posterior(frame)
+    probability = _weighed(frame)
     best = pl.col("majority_count") > pl.col("k")
     by_rollouts = pl.when(best & (pl.col("p_label_wrong") >= SIGNED_RATE)).then(pl.lit(MAJORITY))
     why = pl.concat_list(pl.col("signed").replace("", None), by_rollouts).list.drop_nulls().list.join(",")
@@ -264,18 +227,26 @@ def suspects(tallies: pl.DataFrame, signs: pl.DataFrame | None = None) -> pl.Dat
     )
 
 
+def _weighed(frame: pl.DataFrame) -> NDArray[np.float64]:
+    rivals = [frame["competing_counts"].list.get(place, null_on_oob=True).fill_null(0) for place in range(COMPETITORS)]
+    n, k, kinds = (frame[name].to_numpy() for name in ("n", "k", "kinds"))
+    prior = np.where((frame["signed"] != "").to_numpy(), SIGNED_RATE, BASE_RATE)
+    counts = np.stack([column.cast(pl.Int64).to_numpy() for column in rivals], axis=1)
+    return p_wrong(Evidence(n, k, kinds, frame["log_sizes"].to_numpy(), counts, prior))
+
+
 def _counts(tallies: pl.DataFrame) -> pl.DataFrame:
     """Of each problem what the model needs: n, k, how many other answers, and the sum of log (count - 1)!."""
     other = ~pl.col("matches_reference")
     ordered = tallies.sort("problem_id", "count", "answer", descending=[False, True, False])
     most = int(ordered["count"].max() or 1)  # type: ignore[arg-type]
-    factorials = _log_factorials(most)
-    ordered = ordered.with_columns(log_factorial=pl.Series(factorials[ordered["count"].to_numpy() - 1]))
+    factorials = log_factorials(most)
+    ordered = ordered.with_columns(log_size=pl.Series(factorials[ordered["count"].to_numpy() - 1]))
     return ordered.group_by("problem_id", maintain_order=True).agg(
         n=pl.sum("count").cast(pl.Int64),
         k=pl.col("count").filter(~other).sum().cast(pl.Int64),
         kinds=other.sum().cast(pl.Int64),
-        log_factorials=pl.col("log_factorial").filter(other).sum(),
+        log_sizes=pl.col("log_size").filter(other).sum(),
         majority_answer=pl.col("answer").filter(other).first(),
         majority_count=pl.col("count").filter(other).first().cast(pl.Int64),
         competing_answers=pl.col("answer").filter(other).head(SHOWN),
@@ -290,110 +261,3 @@ def _told(signs: pl.DataFrame | None) -> pl.DataFrame:
     return signs.group_by("problem_id", maintain_order=True).agg(
         signed=pl.col("sign").str.join(","), label_note=pl.col("sign_why").str.join("; ")
     )
-
-
-def _log_factorials(most: int) -> Floats:
-    """``log i!`` for i from 0 to ``most``."""
-    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, most + 1)))])
-
-
-def _posterior(frame: pl.DataFrame) -> Floats:
-    """P(the reference is wrong) of each problem, under a spread learned from these problems."""
-    if frame.is_empty():
-        return np.zeros(0)
-    signed = (frame["signed"] != "").to_numpy()
-    prior = np.where(signed, SIGNED_RATE, BASE_RATE)
-    rows = _Evidence.of(frame, prior)
-    weights = _learn(rows)
-    found = np.empty(frame.height)
-    for begin in range(0, frame.height, _CHUNK):
-        part = slice(begin, begin + _CHUNK)
-        right, wrong = rows.stories(part)
-        a, b = right @ weights, wrong @ weights
-        found[part] = b / (a + b)
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Evidence:
-    """The counts of every problem as arrays, from which the likelihood of both stories follows in each cell."""
-
-    n: NDArray[np.int64]
-    k: NDArray[np.int64]
-    kinds: NDArray[np.int64]
-    log_factorials: Floats
-    rivals: NDArray[np.int64]
-    """Counts of the commonest other answers, ``COMPETITORS`` columns; 0 where there is none."""
-    prior: Floats
-
-    @classmethod
-    def of(cls, frame: pl.DataFrame, prior: Floats) -> _Evidence:
-        counts = frame["competing_counts"]
-        rivals = [counts.list.get(place, null_on_oob=True).fill_null(0).to_numpy() for place in range(COMPETITORS)]
-        n, k, kinds = (frame[name].to_numpy() for name in ("n", "k", "kinds"))
-        return cls(n, k, kinds, frame["log_factorials"].to_numpy(), np.stack(rivals, axis=1).astype(np.int64), prior)
-
-    def stories(self, part: slice | NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Prior times likelihood of the reference being right, and wrong: rows are problems, columns are cells.
-
-        Each row is scaled by its own largest number, the same in both.
-        """
-        n, k, kinds, factorials = self.n[part], self.k[part], self.kinds[part], self.log_factorials[part]
-        known = _log_factorials(int(n.max(initial=0)))
-        right = _log_likelihood(n, k, n - k, kinds, factorials)
-        # The reference is one more wrong answer: its k rollouts and itself sit at one table, (k + 1 - 1)! more.
-        wrong = [_log_likelihood(n, np.zeros_like(n), n + 1, kinds + 1, factorials + known[k])]
-        for rival in self.rivals[part].T:
-            without = factorials - known[np.maximum(rival - 1, 0)] + known[k]
-            log = _log_likelihood(n, rival, n - rival + 1, kinds, without)
-            wrong.append(np.where(rival[:, None] > 0, log, -np.inf))
-        highest = np.max([one.max(axis=1) for one in (right, *wrong)], axis=0)[:, None]
-        prior = self.prior[part][:, None]
-        return (1.0 - prior) * np.exp(right - highest), prior * sum(np.exp(one - highest) for one in wrong)
-
-
-def _log_likelihood(
-    n: NDArray[np.int64],
-    passes: NDArray[np.int64],
-    customers: NDArray[np.int64],
-    tables: NDArray[np.int64],
-    log_f: Floats,
-) -> Floats:
-    """log P(these passes, and these customers at these tables) in every cell; rows are problems.
-
-    The passes are draws in a fixed order; the customers' tables follow Ewens: ``alpha^tables * prod (size - 1)! /
-    (alpha (alpha + 1) ... (alpha + customers - 1))``, with ``log_f`` the sum of ``log (size - 1)!``.
-    """
-    seats = np.arange(int(customers.max(initial=0)))[:, None]
-    rising = np.concatenate([np.zeros((1, _CONCENTRATIONS.size)), np.cumsum(np.log(_CONCENTRATIONS + seats), axis=0)])
-    of_rates = np.outer(passes, np.log(_RATES)) + np.outer(n - passes, np.log1p(-_RATES))
-    of_tables = np.outer(tables, np.log(_CONCENTRATIONS)) + log_f[:, None] - rising[customers]
-    cells: Floats = (of_rates[:, :, None] + of_tables[:, None, :]).reshape(len(n), -1)
-    return cells
-
-
-def _learn(rows: _Evidence) -> Floats:
-    """The weight of each cell, by EM over both stories of the problems.
-
-    Pass rates and concentrations are taken to be independent over the problems. Were they not, a corner of the grid
-    (never solved, and all wrong rollouts agree) could be learned from the wrong references themselves, and explain
-    them away.
-    """
-    step = -(-len(rows.n) // LEARN_FROM)
-    taught = np.arange(0, len(rows.n), step)
-    likelihood = np.concatenate(
-        [sum(rows.stories(taught[begin : begin + _CHUNK])) for begin in range(0, len(taught), _CHUNK)]
-    )
-    shape = (_RATES.size, _CONCENTRATIONS.size)
-    rates, concentrations = np.full(shape[0], 1.0 / shape[0]), np.full(shape[1], 1.0 / shape[1])
-    for _ in range(_ROUNDS):
-        shares = likelihood * np.outer(rates, concentrations).ravel()
-        shares /= shares.sum(axis=1, keepdims=True)
-        total = shares.sum(axis=0).reshape(shape)
-        rates, concentrations = _smoothed(total.sum(axis=1)), _smoothed(total.sum(axis=0))
-    return np.outer(rates, concentrations).ravel()
-
-
-def _smoothed(mass: Floats) -> Floats:
-    smoothed: Floats = (mass + _PSEUDO_PROBLEMS / mass.size) / (mass.sum() + _PSEUDO_PROBLEMS)
-    return smoothed
