@@ -76,6 +76,8 @@ def pooled(answer: str) -> str:
     spellings of a value that only a verifier would see through (``1/2`` and ``0.5``) stay two answers, which makes a
     majority look smaller and never larger.
     """
+    if answer.isascii() and answer.isdigit():
+        return answer.lstrip("0") or "0"
     text = _FONT.sub(r"\1", answer).replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
     text = _FILLER.sub("", text).rstrip(".").casefold()
     if _THOUSANDS.fullmatch(text):
