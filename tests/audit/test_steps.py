@@ -29,6 +29,9 @@ TRUE = [
     # chains
     ("12*7 = (10+2)*7 = 70+14 = 84", 3),
     ("12 * 7\n= 84", 1),
+    ("12 * 7\n\n  = 84\nand 3 * 4 =\n\n12", 2),
+    ("First we add.\n3 + 4\nThen, a line later, = 9 is said.\nx + 4\n= 9", 0),
+    ("12 * 7 ＝ 84", 1),
     ("x = 5 * 3 = 15", 1),
     ("3 * 4 = 12 + 5 = 17", 2),  # runs on over the equals sign, as many write
     # fractions, decimals, percentages
