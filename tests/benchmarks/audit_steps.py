@@ -3,8 +3,8 @@
     python tests/benchmarks/audit_steps.py [--rollouts 8]
 
 The demo's completions are drawn by its model, ``--rollouts`` of each problem, and judged by its exact judge. The rest
-reads ``rollouts/`` and ``labels/`` of the third-party data, and is left out where that is absent. A flag is a false
-step, or an answer that does not follow from the last one. Not a test: it prints, and asserts nothing.
+reads ``rollouts/``, ``problems/`` and ``labels/`` of the third-party data, and is left out where that is absent. A flag
+is a false step, or an answer that does not follow from the last one. Not a test: it prints, and asserts nothing.
 """
 
 from __future__ import annotations
@@ -44,12 +44,18 @@ def main() -> None:
         on_the_demo(asked.rollouts)
     if not DATA.is_dir():
         return
-    real = {"qwen25math_math100x8": list(qwen()), "openai_gsm8k_4models": list(gsm8k())}
+    real = {
+        "qwen25math_math100x8": list(qwen()),
+        "openai_gsm8k_4models": list(gsm8k()),
+        "references": list(references()),
+    }
     print("\n| completions | right | all | speaks of | a false step | does not follow | false of the stated |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, rows in real.items():
         for right in (True, False):
             said = [check(row.text, row.answer) for row in rows if row.good is right]
+            if not said:
+                continue
             cells = [
                 share(bool(one.stated) for one in said),
                 share(bool(one.false) for one in said),
@@ -117,6 +123,16 @@ def gsm8k() -> Iterator[Labelled]:
         for model in MODELS:
             text = row[model]["solution"]
             yield Labelled(text, extract.answer(text), row[model]["is_correct"])
+
+
+def references() -> Iterator[Labelled]:
+    """The worked references of GSM8K and MATH-500, which are right but for a few."""
+    for name in ("gsm8k_train", "gsm8k_test"):
+        for row in rows_of(f"problems/{name}.jsonl"):
+            text, _, answer = row["answer"].rpartition("####")
+            yield Labelled(text, answer.strip(), True)
+    for row in rows_of("problems/math500.jsonl"):
+        yield Labelled(row["solution"], row["answer"], True)
 
 
 def labelled() -> dict[str, list[Labelled]]:
