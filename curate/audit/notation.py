@@ -32,7 +32,8 @@ _COMMANDS = {
 _ROW = re.compile(r"\\[\[\]\\]")
 _INLINE = re.compile(r"\\[()]")
 _COMMAND = re.compile(r"\\(?!text ?\{|frac[ \d{])(?:[a-zA-Z]+|.)", re.DOTALL)
-_ENVIRONMENT = re.compile(r"\\(?:begin|end) ?\{[a-z]*\*?\}")
+_LINES = re.compile(r"\\(?:begin|end) ?\{(?:align|equation|gather|split|multline|eqnarray|displaymath)[a-z]*\*?\}")
+_TABLE = re.compile(r"\\(?:begin|end) ?\{[A-Za-z]*\*?\}")
 _TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 _FRACTION = re.compile(r"\\frac ?(?:\{([^{}]*)\}|(\d)) ?(?:\{([^{}]*)\}|(\d))")
 _BINOMIAL = re.compile(r"\\binom ?\{([^{}]*)\} ?\{([^{}]*)\}")
@@ -78,7 +79,7 @@ def _latex(text: str) -> str:
     if "°" in text:
         text = _DEGREES.sub("°", text)
     if "\\begin" in text:
-        text = _ENVIRONMENT.sub("\n", text)
+        text = _TABLE.sub("¦", _LINES.sub("\n", text))
     if "√" in text:
         text = _ROOT.sub("∛[", text)
     if "\\text" in text:

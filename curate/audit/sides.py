@@ -22,17 +22,19 @@ KEPT = 1 << 14
 
 _SIGNS = r"\d \t+\-*/^().,%$!xX√π×✕÷∕⁄−–·⋅∙∗²³½¼¾°€£∁\[\]"
 _RUN = re.compile(f"[{_SIGNS}]*")
-_OPERATION = re.compile(r"[\d)%!πxX]\s*[-+*/^(√∁x]|[√!]")
+_OPERATION = re.compile(r"[\d)%!πxX]\s*[-+*/^(√∁xπ]|[√!]")
 _STOP = re.compile(r".*[.,](?=\s)", re.DOTALL)
 _END = re.compile(r"[.,](?=[\s.]|$)")
 _TIMES = re.compile(r"(?<=[\d)%])[xX](?=\d)|(?<= )[xX](?= [\d(.-])")
 _FIRST = re.compile(r"\(*[-+]?[\d,]*\.?\d+%?")
 _MIXED = re.compile(r"(?<![\d./^])(\d+)(?:[ ]+(\d+)/(\d+)| ?\(\((\d+)\)/\((\d+)\)\))")
+_SPACED_FRACTION = re.compile(r"/ +(\d+/\d+)")
 _ASIDE = re.compile(r"[\d)%] \(")
 _BESIDE = re.compile(r"\d[ ]+\d")
 _LAST_WORD = re.compile(r"\\?[A-Za-z]+$")
 _DIGITS = tuple("0123456789")
 _NEXT_WORDS = re.compile(r"[ \t$]*(\\?)([A-Za-z]+)((?:[ \t]+[A-Za-z]+){0,3})[ \t$]*(\S?)[ \t$]*(\d?)")
+_COMPUTING = re.compile(r"[+*/×÷][ $]*(?:[A-Za-z'$]+[ $]*)+$")
 _LABEL = re.compile(r"(?:step|case|part|day|week|year|problem|question|example|option|method|line|no)\.?[ ]*$", re.I)
 _NUMBERED = re.compile(r"\(?\d{1,2}(?: ?[-:.)] )")
 
@@ -108,12 +110,14 @@ class Side:
 
 def readings(side: Side, standing: dict[str, Value]) -> list[Side]:
     """What else a side may say: with a bullet that was a sign, with a percent sign as a unit, with a mixed number, with
-    what its rounded numbers stand for."""
+    a fraction that blanks set off, as in ``3 / 1/4``, with what its rounded numbers stand for."""
     found = [one for text in side.others for one in reading(_ascii(text))]
     if "%" in side.text:
         found += reading(side.text, percent=1)
     if _MIXED.search(side.text):
         found += reading(_MIXED.sub(_mixed, side.text))
+    if _SPACED_FRACTION.search(side.text):
+        found += reading(_SPACED_FRACTION.sub(r"/(\1)", side.text))
     if "." in side.text and any(number in side.text for number in standing):
         found += reading(side.text, standing=standing)
     return found
@@ -184,11 +188,16 @@ def left_side(before: str, whole: bool, words: bool = True) -> Side | None:
         elif sign not in "-−–" or not (begins or _unary(context, expression)):
             return _left_in_words(before, whole) if words else None
     opens = begins or _opens(said, len(said) < len(context))
+    if not begins and (_COMPUTING.search(said[-40:]) or not _computed(expression)):
+        sure = False  # the end of a sum whose other terms are in words
     if not opens and words and (side := _left_in_words(before, whole)) is not None:
         return side
     if (label := _NUMBERED.match(expression)) and (begins or _LABEL.search(context)):
         others = (*others, expression[label.end() :])
-    return _read(expression, others, sure and opens)
+    side = _read(expression, others, sure and opens)
+    if side is not None and "$" in run:
+        side.words = "dollar"
+    return side
 
 
 @lru_cache(maxsize=KEPT)
@@ -221,7 +230,7 @@ def _left_in_words(before: str, whole: bool) -> Side | None:
     side = left_side(_UNITS.sub("", said), whole, words=False)
     if side is None or not side.computed:
         return None
-    side.words = " ".join(_UNITS.findall(said))
+    side.words += " " + " ".join(_UNITS.findall(said))
     side.sure = side.sure and (" of " not in segment or "%" in segment or "percent" in segment)
     return side
 
@@ -269,6 +278,7 @@ def right_side(after: str, whole: bool) -> Side | None:
         after: The text from the relation on.
         whole: Whether it ends where the text or another relation's left side does, so that nothing is cut off.
     """
+    money = "$" in after[:3]
     after = after.lstrip(" \t\n$")
     found = _RUN.match(after)
     run = found.group() if found else ""
@@ -282,10 +292,12 @@ def right_side(after: str, whole: bool) -> Side | None:
     side = _read(expression, (aside,) if aside else (), sure)
     if side is None:
         return None
+    if money:
+        side.words = "dollar"
     if not rest or rest.isspace():
         side.fills = side.sure
     elif words := _NEXT_WORDS.match(rest.removeprefix("/")):
-        side.words = words[2]
+        side.words += " " + words[2]
         side.sure = side.sure and _closes_in_words(words)
     else:
         side.sure = side.sure and _closes(rest)

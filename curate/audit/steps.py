@@ -35,7 +35,8 @@ ROUNDED_WORK = 0.01
 _ABOUT_PI: dict[str, Value] = dict.fromkeys(("3.14", "3.142", "3.1416", "3.14159", "3.141592"), math.pi)
 """How pi is written in decimals: it may be worked with as it is written, or as what it is."""
 
-_RELATION = re.compile(r"[=＝≈](?<![<>!=:+*/~^-]=)(?![=>])")
+_RELATION = re.compile(r"[=≈](?<![<>!=:+*/~^-]=)(?![=>])")
+_RELATIONS = ("=", "≈", "approx")
 _EQUALS = re.compile(r"=(?<![<>!=:+*/~^-]=)(?![=>])")
 """The same for a text with no other sign: beginning with one letter, it is searched for several times as fast."""
 
@@ -82,10 +83,11 @@ def check(completion: str, answer: str | None) -> StepCheck:
     Returns:
         ``stated`` is 0 for a text without a checkable equality, which says nothing about it.
     """
+    completion = completion.replace("＝", "=")
     if "=" not in completion and "≈" not in completion and "\\approx" not in completion:
         return NOTHING
-    text = notation.plain(completion)
-    relation = _RELATION if "≈" in text or "＝" in text else _EQUALS
+    text = notation.plain(_stating(completion))
+    relation = _RELATION if "≈" in text else _EQUALS
     marks = [found.span() for found in relation.finditer(text)]
     work = _Work()
     ended = 0
@@ -111,13 +113,38 @@ def check(completion: str, answer: str | None) -> StepCheck:
     return StepCheck(work.stated, work.false, _follows(work, completion, answer), work.first_false)
 
 
+def _stating(completion: str) -> str:
+    """The lines of a completion that hold a relation, and the lines beside them that one runs over to.
+
+    Most lines of a solution in words hold none, and an expression does not go on over a line's end but at a relation.
+    """
+    if "\n" not in completion:
+        return completion
+    kept: list[str] = []
+    before = ""
+    goes_on = False
+    for line in completion.split("\n"):
+        if "=" in line or "≈" in line or "\\approx" in line:
+            if before and line.lstrip(" \t$&\\(").startswith(_RELATIONS):
+                kept.append(before)
+            kept.append(line)
+            before = ""
+            goes_on = line.rstrip(" \t$&\\").endswith(_RELATIONS)
+        elif line and not line.isspace():
+            if goes_on:
+                kept.append(line)
+            before = "" if goes_on else line
+            goes_on = False
+    return "\n".join(kept)
+
+
 def _judge(work: _Work, left: Side, right: Side, approximate: bool) -> None:
     """Count an equality whose sides are known: a true step, a false one, or one that is left out."""
-    if left.text == right.text:
-        return
     exact = left.value.__class__ is int is right.value.__class__ and left.value == right.value
     true = exact or _holds(left, right, approximate) or _holds_otherwise(left, right, approximate, work.standing)
-    if not true and not (left.sure and right.sure and not sides.convert(f"{left.words} {right.words}")):
+    if not true and not (left.sure and right.sure and _comparable(left, right)):
+        return
+    if true and left.computed and right.computed and left.text.replace(" ", "") == right.text.replace(" ", ""):
         return
     work.stated += 1
     work.results.append(right.value)
@@ -127,6 +154,15 @@ def _judge(work: _Work, left: Side, right: Side, approximate: bool) -> None:
             work.first_false = f"{left.text} {'≈' if approximate else '='} {right.text}"
     elif not exact and "." in right.text and not right.computed:
         work.standing[right.text] = left.value
+
+
+def _comparable(left: Side, right: Side) -> bool:
+    """Whether two sides that differ contradict: not in hours and minutes, and not where a percentage is added, which is
+    often meant of what it is added to."""
+    for side in (left, right):
+        if "%" in side.text and ("+" in side.text or "-" in side.text):
+            return False
+    return not sides.convert(f"{left.words} {right.words}")
 
 
 def _holds(left: Side, right: Side, approximate: bool) -> bool:
