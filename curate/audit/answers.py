@@ -23,8 +23,8 @@ import calendar
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 LEAN = 20.0
@@ -57,6 +57,12 @@ class AnswerKind(StrEnum):
     OPEN = "open"
 
 
+Form = tuple[AnswerKind, int | None]
+"""What a question's form tells: the kind, and how many answers there are."""
+
+_OPEN: Form = (AnswerKind.OPEN, None)
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerSpace:
     """What a guess may do for one problem."""
@@ -76,6 +82,23 @@ class AnswerSpace:
         return self.size is not None and self.size <= FEW
 
 
+@dataclass(slots=True)
+class Siblings:
+    """What is known of the problems that a guesser could not tell from this one."""
+
+    references: Counter[str] = field(default_factory=Counter)
+    """How often each reference occurs among them, by ``key``."""
+    said: Counter[str] = field(default_factory=Counter)
+    """How often the model gave each answer there, by ``key``; empty where nobody knows."""
+    _totals: tuple[int, int] | None = None
+
+    def totals(self) -> tuple[int, int]:
+        """How many references and how many answers there are; counted once, so ask when all are in."""
+        if self._totals is None:
+            self._totals = self.references.total(), self.said.total()
+        return self._totals
+
+
 def answer_space(
     question: str,
     answers: tuple[str, ...],
@@ -87,34 +110,21 @@ def answer_space(
     Args:
         question: The question.
         answers: Its accepted references; none makes the answer open.
-        siblings: How often each reference occurs among the problems of its template (or topic, or set), this problem
-            included, by ``key`` of the reference. May be empty.
-        said: How often the model gave each answer on those problems, this one not included, by ``key``. May be None.
+        siblings: How often each reference occurs among the problems like this one, itself included: those of its
+            template, of the same form, or all where nothing is known of its form. May be empty.
+        said: How often the model gave each answer on those problems, on this one not at all. None where nobody knows.
 
     Returns:
         Its kind, size and guess rate. The guess rate begins at one in ``size``, moves to the share of the references
         among the siblings as these become many, and then to the share of the model's own answers.
     """
-    accepted = {key(answer) for answer in answers if answer.strip()}
-    others = {name: count - (name in accepted) for name, count in siblings.items()}
-    total = sum(others.values())
-    kind, size = _form(question, accepted) if accepted else (AnswerKind.OPEN, None)
-    if kind is AnswerKind.OPEN and accepted:
-        kind, size = _spread(siblings)
-    uniform = len(accepted) / size if size else 0.0
-    alike = sum(others.get(name, 0) for name in accepted)
-    strength = LEAN if size else 0.0
-    share = (alike + strength * min(uniform, 1.0)) / (total + strength) if total + strength else 0.0
-    told = dict(said or {})
-    answered = sum(told.values())
-    weight = min(1.0, (FIRM - LEAN) / answered) if answered else 0.0
-    a = LEAN * share + weight * sum(told.get(name, 0) for name in accepted)
-    rate = a / (LEAN + weight * answered)
-    if not size and rate < HOPELESS:
-        return AnswerSpace(AnswerKind.OPEN, None, None, math.nan, math.nan)
-    # A Beta has no parameter of 0: an answer that all siblings share, or none, is not certain for that.
-    first, second = max(a, 0.5), max(LEAN + weight * answered - a, 0.5)
-    return AnswerSpace(kind, size, first / (first + second), first, second)
+    accepted = _keys(answers)
+    like = Siblings()
+    for name, count in siblings.items():
+        like.references[key(name)] += count
+    for name, count in (said or {}).items():
+        like.said[key(name)] += count
+    return _space(_form(question, accepted), accepted, like, Counter())
 
 
 def answer_spaces(
@@ -122,7 +132,8 @@ def answer_spaces(
 ) -> list[AnswerSpace]:
     """How likely a guess is to pass each problem of a set.
 
-    A problem's siblings are the problems of its template, or all of the set where these are fewer than ``SIBLINGS``.
+    A problem's siblings are the problems of its template where these are at least ``SIBLINGS``, else those of the same
+    form and size, else, where its form tells nothing, all of the set.
 
     Args:
         questions: All of the set, in any order.
@@ -132,29 +143,48 @@ def answer_spaces(
     Returns:
         One space for each problem, in order.
     """
+    accepted = [_keys(texts) for texts in answers]
+    forms = [_form(question, keys) for question, keys in zip(questions, accepted, strict=True)]
     templates = [template(question) for question in questions]
-    references: dict[str, Counter[str]] = defaultdict(Counter)
-    spoken: dict[str, Counter[str]] = defaultdict(Counter)
-    whole, whole_spoken = Counter[str](), Counter[str]()
-    heard = [Counter[str]() for _ in questions]
+    sizes = Counter(templates)
+    groups = [name if sizes[name] >= SIBLINGS else form for name, form in zip(templates, forms, strict=True)]
+    heard: list[Counter[str]] = [Counter() for _ in questions]
     for mine, counts in zip(heard, said or (), strict=said is not None):
         for text, count in counts.items():
             mine[key(text)] += count
-    for name, accepted, mine in zip(templates, answers, heard, strict=True):
-        keys = {key(answer) for answer in accepted if answer.strip()}
-        references[name].update(keys)
-        whole.update(keys)
-        spoken[name].update(mine)
-        whole_spoken.update(mine)
-    sizes = Counter(templates)
-    found = []
-    for question, name, accepted, mine in zip(questions, templates, answers, heard, strict=True):
-        enough = sizes[name] >= SIBLINGS
-        all_said = spoken[name] if enough else whole_spoken
-        keys = {key(answer) for answer in accepted if answer.strip()}
-        others = _without(all_said, mine, keys)
-        found.append(answer_space(question, accepted, references[name] if enough else whole, others))
-    return found
+    like: defaultdict[Hashable, Siblings] = defaultdict(Siblings)
+    whole = like[_OPEN] = Siblings()
+    for group, keys, mine in zip(groups, accepted, heard, strict=True):
+        for siblings in {id(one): one for one in (like[group], whole)}.values():
+            siblings.references.update(keys)
+            siblings.said.update(mine)
+    return [
+        _space(form, keys, like[group], mine)
+        for form, keys, group, mine in zip(forms, accepted, groups, heard, strict=True)
+    ]
+
+
+def _space(form: Form, accepted: set[str], siblings: Siblings, mine: Mapping[str, int]) -> AnswerSpace:
+    """Join what the form says with what the siblings say, whose answers include the model's own to this problem."""
+    kind, size = form
+    if kind is AnswerKind.OPEN and accepted:
+        kind, size = _spread(siblings)
+    references, answered = siblings.totals()
+    alike = sum(max(0, siblings.references[name] - 1) for name in accepted)
+    others = max(0, references - len(accepted))
+    strength = LEAN if size else 0.0
+    uniform = min(len(accepted) / size, 1.0) if size else 0.0
+    share = (alike + strength * uniform) / (others + strength) if others + strength else 0.0
+    told = sum(siblings.said[name] - mine.get(name, 0) for name in accepted)
+    answered -= sum(mine.values())
+    weight = min(1.0, (FIRM - LEAN) / answered) if answered > 0 else 0.0
+    strength = LEAN + weight * answered
+    a = LEAN * share + weight * told
+    if not size and a / strength < HOPELESS:
+        return AnswerSpace(AnswerKind.OPEN, None, None, math.nan, math.nan)
+    # A Beta has no parameter of 0: an answer that all siblings share, or none, is not certain for that.
+    first, second = max(a, 0.5), max(strength - a, 0.5)
+    return AnswerSpace(kind, size, first / (first + second), first, second)
 
 
 def template(question: str) -> str:
@@ -209,8 +239,10 @@ _CALENDAR = (
 )
 
 
-def _form(question: str, accepted: set[str]) -> tuple[AnswerKind, int | None]:
+def _form(question: str, accepted: set[str]) -> Form:
     """What the form of a question says of its answers, given what is accepted."""
+    if not accepted:
+        return _OPEN
     for words, kind in _WORDS.items():
         if accepted <= words:
             return kind, 2
@@ -231,7 +263,7 @@ def _form(question: str, accepted: set[str]) -> tuple[AnswerKind, int | None]:
         fitting = [divisor for divisor in divisors if max(numbers) < divisor <= 1 / HOPELESS]
         if fitting and len(set(divisors)) == 1:
             return AnswerKind.REMAINDER, fitting[0]
-    return AnswerKind.OPEN, None
+    return _OPEN
 
 
 def _options(question: str) -> dict[str, str]:
@@ -257,10 +289,10 @@ def _named(question: str, accepted: set[str]) -> int | None:
         if any(re.search(r"\d", text) for text in accepted) and not _NUMERIC.search(sentence):
             continue
         compared = _OF.search(sentence)
-        lists = [compared[1]] if compared else []
+        lists = [(compared[1], True)] if compared else []
         if re.search(r"\bor\b", sentence, re.IGNORECASE):
-            lists.append(sentence)
-        for listed in lists:
+            lists.append((sentence, False))
+        for listed, alone in lists:
             parts = [key(part) for part in _SEPARATOR.split(listed.rstrip(" ?!.;:")) if part.strip()]
             if len(parts) < 2:
                 continue
@@ -269,7 +301,7 @@ def _named(question: str, accepted: set[str]) -> int | None:
             if hits:
                 width = max(len(parts[last].split()), max(len(name.split()) for name in accepted))
                 short = [part for part in parts[1:] if len(part.split()) <= width]
-                size = len(short) + (0 in hits or len(short) < 2)
+                size = len(short) + (alone or 0 in hits or len(short) < 2)
                 return size if 2 <= size <= FEW else None
     return None
 
@@ -281,17 +313,16 @@ def _is(part: str, name: str, at: int, last: int) -> bool:
     return at < last and at == 0 and bool(re.search(rf"(?<![\w.]){re.escape(name)}$", part))
 
 
-def _spread(siblings: Mapping[str, int]) -> tuple[AnswerKind, int | None]:
+def _spread(siblings: Siblings) -> Form:
     """Whether the references of the siblings are few, by how often one was seen only once (Good 1953)."""
-    seen = sum(siblings.values())
-    once = sum(count == 1 for count in siblings.values())
-    if seen >= SIBLINGS and len(siblings) <= FEW and once / seen <= UNSEEN:
-        return AnswerKind.SPREAD, max(2, len(siblings))
-    return AnswerKind.COMMON, None
+    counts = siblings.references
+    if len(counts) > FEW or siblings.totals()[0] < SIBLINGS:
+        return AnswerKind.COMMON, None
+    once = sum(count == 1 for count in counts.values())
+    if once > UNSEEN * siblings.totals()[0]:
+        return AnswerKind.COMMON, None
+    return AnswerKind.SPREAD, max(2, len(counts))
 
 
-def _without(everyone: Counter[str], mine: Counter[str], accepted: set[str]) -> dict[str, int]:
-    """Of all that was said, what others said: the accepted answers, and the rest in one sum."""
-    alike = {name: everyone[name] - mine[name] for name in accepted}
-    rest = everyone.total() - mine.total() - sum(alike.values())
-    return {**alike, "": rest} if rest or alike else {}
+def _keys(answers: Sequence[str]) -> set[str]:
+    return {key(answer) for answer in answers if answer.strip()}
