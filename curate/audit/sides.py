@@ -22,7 +22,7 @@ KEPT = 1 << 14
 
 _SIGNS = r"\d \t+\-*/^().,%$!xX√π×✕÷∕⁄−–·⋅∙∗²³½¼¾°€£∁\[\]"
 _RUN = re.compile(f"[{_SIGNS}]*")
-_OPERATION = re.compile(r"[\d)%!πxX]\s*[-+*/^(√∁x]|[√!]")
+_OPERATION = re.compile(r"[\d)%!πxX]\s*[-+*/^(√∁xπ]|[√!]")
 _STOP = re.compile(r".*[.,](?=\s)", re.DOTALL)
 _END = re.compile(r"[.,](?=[\s.]|$)")
 _TIMES = re.compile(r"(?<=[\d)%])[xX](?=\d)|(?<= )[xX](?= [\d(.-])")

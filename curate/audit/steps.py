@@ -113,11 +113,11 @@ def check(completion: str, answer: str | None) -> StepCheck:
 
 def _judge(work: _Work, left: Side, right: Side, approximate: bool) -> None:
     """Count an equality whose sides are known: a true step, a false one, or one that is left out."""
-    if left.text == right.text:
+    if left.computed and right.computed and left.text.replace(" ", "") == right.text.replace(" ", ""):
         return
     exact = left.value.__class__ is int is right.value.__class__ and left.value == right.value
     true = exact or _holds(left, right, approximate) or _holds_otherwise(left, right, approximate, work.standing)
-    if not true and not (left.sure and right.sure and not sides.convert(f"{left.words} {right.words}")):
+    if not true and not (left.sure and right.sure and _comparable(left, right)):
         return
     work.stated += 1
     work.results.append(right.value)
@@ -127,6 +127,15 @@ def _judge(work: _Work, left: Side, right: Side, approximate: bool) -> None:
             work.first_false = f"{left.text} {'≈' if approximate else '='} {right.text}"
     elif not exact and "." in right.text and not right.computed:
         work.standing[right.text] = left.value
+
+
+def _comparable(left: Side, right: Side) -> bool:
+    """Whether two sides that differ contradict: not in hours and minutes, and not where a percentage is added, which is
+    often meant of what it is added to."""
+    for side in (left, right):
+        if "%" in side.text and ("+" in side.text or "-" in side.text):
+            return False
+    return not sides.convert(f"{left.words} {right.words}")
 
 
 def _holds(left: Side, right: Side, approximate: bool) -> bool:

@@ -3,10 +3,10 @@
     python tests/benchmarks/audit_throughput.py [--rollouts 100000] [--characters 2000] [--workers 2]
 
 Rollouts are put together from pieces of the kind that solutions have: sentences, equations in plain text and LaTeX,
-lists, code, a final answer. One in a hundred loops, one in a hundred is in Chinese, every other one passes. Two thousand
-bodies are made, and each rollout begins one with a number of its own, as the audit asks for it: no two are alike, and
-making them takes next to no time. The seconds that the machine gave to this process and its workers are printed beside
-those on the wall: other work on the machine lengthens these more. Not a test: it prints, and asserts nothing.
+lists, code, a final answer. One in a hundred loops, one in a hundred is in Chinese, every other one passes. Of two
+thousand bodies each rollout begins one with a number of its own, as the audit asks for it: no two are alike, and making
+them takes next to no time. The seconds that the machine gave to this process and its workers are printed beside those
+on the wall: other work on the machine lengthens these more. Not a test: it prints, and asserts nothing.
 """
 
 from __future__ import annotations
