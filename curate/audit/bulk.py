@@ -27,6 +27,7 @@ import polars as pl
 
 from curate.audit import steps, text
 from curate.errors import CurateError
+from curate.records import VerdictKind
 
 BATCH = 1_000
 """Rollouts that travel to a worker at once."""
@@ -54,8 +55,9 @@ def audit_rollouts(frames: Iterable[pl.DataFrame], workers: int | None = None) -
     Yields:
         A frame for each batch of at most ``BATCH`` rollouts, in the order given whatever the number of workers: the
         columns given but the completion, the fields of ``TextSignals``, ``steps_stated``, ``steps_false``,
-        ``answer_follows`` and ``first_false`` of the step check, and ``audit_error``. An error of ours is recorded
-        there, with every signal null: it says nothing about the rollout.
+        ``answer_follows`` and ``first_false`` of the step check, and ``audit_error``. Steps are checked of passes
+        only, and null elsewhere: they are the dearest signal, and a failing rollout taught nothing by its steps. An
+        error of ours is recorded in ``audit_error``, with every signal null: it says nothing about the rollout.
 
     Raises:
         CurateError: a worker died, most often killed for memory.
@@ -83,7 +85,7 @@ def audit_rollouts(frames: Iterable[pl.DataFrame], workers: int | None = None) -
 
 def measure(batch: pl.DataFrame) -> pl.DataFrame:
     """The signals of one batch, computed here; columns as ``audit_rollouts`` says."""
-    rows = [_row(completion, answer) for completion, answer in batch.select("completion", "answer").iter_rows()]
+    rows = [_row(*rollout) for rollout in batch.select("completion", "answer", "verdict").iter_rows()]
     measured = pl.DataFrame(rows, schema=SIGNALS, orient="row")
     return pl.concat([batch.drop("completion"), measured], how="horizontal")
 
@@ -104,12 +106,14 @@ _steps_of = attrgetter("stated", "false", "follows", "first_false")
 SIGNALS = pl.Schema([*_TEXT.items(), *_STEPS.items(), ("audit_error", pl.String)])
 """The columns that measuring adds."""
 
-_UNMEASURED = (None,) * (len(_TEXT) + len(_STEPS))
+_UNCHECKED = (None,) * len(_STEPS)
+_UNMEASURED = (None,) * len(_TEXT) + _UNCHECKED
 
 
-def _row(completion: str, answer: str | None) -> tuple[Any, ...]:
+def _row(completion: str, answer: str | None, verdict: str) -> tuple[Any, ...]:
     try:
-        return (*_text_of(text.signals(completion, answer)), *_steps_of(steps.check(completion, answer)), None)
+        checked = _steps_of(steps.check(completion, answer)) if verdict == VerdictKind.PASS else _UNCHECKED
+        return (*_text_of(text.signals(completion, answer)), *checked, None)
     except Exception as error:  # noqa: BLE001 - the rollout's boundary: recorded in its row
         return (*_UNMEASURED, f"{type(error).__name__}: {error}"[:MAX_ERROR])
 

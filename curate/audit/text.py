@@ -195,7 +195,7 @@ def _periodic_end(text: str, period: int) -> int:
 
 _OPERATORS = b"=+*/^<>"
 _WORK_TABLE = bytes(49 if chr(b).isdigit() else 111 if b in _OPERATORS else 32 for b in range(128)) + b" " * 128
-_COMMANDS = ("frac{", "\\times", "\\cdot", "\\sqrt", "\\div", "\\sum", "\\int", "\\approx")
+_COMMANDS = ("frac{", "\\times", "\\cdot", "\\sqrt", "\\div", "\\approx")
 _SIGNS = "×÷·√≤≥≈≡−∑∫→⇒＝＋"
 _NUMBER = re.compile(r"\d+(?:[.,]+\d+)*")
 

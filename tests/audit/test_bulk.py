@@ -23,7 +23,7 @@ def rollouts(count: int, first: int = 0) -> pl.DataFrame:
             "index": [number % 8 for number in numbers],
             "completion": [f"{number}+{number}={2 * number}, so \\boxed{{{2 * number}}}" for number in numbers],
             "answer": [str(2 * number) if number % 3 else None for number in numbers],
-            "verdict": ["pass"] * count,
+            "verdict": ["fail" if number % 5 == 4 else "pass" for number in numbers],
             "finish_reason": ["stop"] * count,
         },
         schema_overrides={"index": pl.Int32, "answer": pl.String},
@@ -40,8 +40,8 @@ def test_each_rollout_gets_its_signals() -> None:
         for name in TextSignals.__slots__:
             assert row[name] == attrgetter(name)(expected)
         steps = check(completion, answer)
-        assert (row["steps_stated"], row["steps_false"]) == (1, 0) == (steps.stated, steps.false)
-        assert (row["answer_follows"], row["first_false"]) == (steps.follows, None)
+        checked = (row["steps_stated"], row["steps_false"], row["answer_follows"], row["first_false"])
+        assert checked == ((1, 0, steps.follows, None) if row["verdict"] == "pass" else (None,) * 4)
 
 
 @pytest.mark.parametrize("workers", [2, 3])

@@ -3,10 +3,11 @@
     python tests/benchmarks/audit_throughput.py [--rollouts 100000] [--characters 2000] [--workers 2]
 
 Rollouts are put together from pieces of the kind that solutions have: sentences, equations in plain text and LaTeX,
-lists, code, a final answer; one in a hundred loops, one in a hundred is in Chinese. Two thousand bodies are made, and
-each rollout begins one with a number of its own, as the audit asks for it: no two are alike, and making them takes next
-to no time. The seconds that the machine gave to this process and its workers are printed beside those on the wall:
-other work on the machine lengthens these more. Not a test: it prints, and asserts nothing.
+lists, code, a final answer, with 13 to 15 equality signs in 2,000 characters as Qwen2.5-Math's solutions of MATH have.
+One in a hundred loops, one in a hundred is in Chinese, every other one passes. Of two
+thousand bodies each rollout begins one with a number of its own, as the audit asks for it: no two are alike, and making
+them takes next to no time. The seconds that the machine gave to this process and its workers are printed beside those
+on the wall: other work on the machine lengthens these more. Not a test: it prints, and asserts nothing.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def frames(count: int, characters: int) -> Iterator[pl.DataFrame]:
                 "index": pl.Series([number % 8 for number in numbers], dtype=pl.Int32),
                 "completion": [f"{number:8d}. {bodies[number % BODIES][0]}" for number in numbers],
                 "answer": [bodies[number % BODIES][1] for number in numbers],
-                "verdict": ["pass" if number % 3 else "fail" for number in numbers],
+                "verdict": ["pass" if number % 2 else "fail" for number in numbers],
                 "finish_reason": ["stop"] * len(numbers),
             }
         )
@@ -154,6 +155,10 @@ def sentence(rng: Random) -> str:
             f"This means that {who} needs at most {a} {what}, which is what the question asks us to compare with {b}. ",
             f"Since $x^2 - {a}x + {b} = 0$, we get $x = \\frac{{{a} \\pm \\sqrt{{{a * a - 4 * b}}}}}{{2}}$ for {who}. ",
             f"Wait, let me check that again: {a * b}/{b} = {a}, which agrees with the {what} that {who} had before. ",
+            f"Now that we know how many {what} there are, it remains to see which of them belong to {who} at the end. ",
+            f"Notice that {who} cannot give away more {what} than were there, so the cases below {b} need no look. ",
+            f"\n\n**Step {b % 7 + 1}: understand the question.** It is about {what}, and what {who} does with them.\n",
+            f"By symmetry the same holds for the other half, where {who} is replaced and the {what} stay as they are. ",
             f"\n```python\ntotal = {a}\nfor i in range({b}):\n    total += i * {a}\nprint(total)\n```\n",
         )
     )
