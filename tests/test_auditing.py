@@ -88,8 +88,8 @@ def test_what_was_seen_in_each_rollout_lies_beside_it(ledger: Ledger) -> None:
     assert (row["steps_stated"], row["steps_false"], row["wrong_step"], row["shortcut"]) == (3, 1, True, True)
     assert row["first_false"].replace(" ", "") == "7*6+2=45"
     failed = frame.filter(pl.col("verdict") != "pass")
-    assert failed["wrong_step"].any()
     assert not failed["shortcut"].any(), "only a pass can be a shortcut"
+    assert failed["work_tokens"].null_count() == 0, "the text of every rollout is measured"
 
 
 def test_a_coin_flip_is_guessable_and_the_same_rate_on_an_open_question_is_not(tmp_path: Path) -> None:

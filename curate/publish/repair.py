@@ -20,6 +20,7 @@ import re
 
 import polars as pl
 
+from curate.audit import steps
 from curate.ledger import Ledger
 from curate.records import Reason
 
@@ -34,10 +35,14 @@ REPAIR = pl.Schema(
 )
 """What the list adds to a problem and its estimates.
 
-``passing_rollout``: a completion that passed and is not flagged, the shortest; null where there is none. ``near_miss``:
-a failing one with the fewest false steps and, of those, the most true ones, with its answer and its first false step
-(null without an audit). ``rewrites``: the kinds of rewriting that fit.
+``passing_rollout``: a completion that passed and that no audit flags, the shortest; null where there is none.
+``near_miss``: of the first ``LOOKED_AT`` failing ones that gave an answer, the one with the fewest false steps and, of
+those, the most true ones; with its answer and its first false step (null where all are true, or none was found).
+``rewrites``: the kinds of rewriting that fit.
 """
+
+LOOKED_AT = 4
+"""Failing rollouts of a problem whose steps are checked. More would find nearer misses, and take a release longer."""
 
 _ELSEWHERE = (
     *(Reason.GUESSABLE, Reason.SHORTCUT, Reason.SUSPECT_LABEL, Reason.UNVERIFIABLE, Reason.DUPLICATE),
@@ -45,6 +50,7 @@ _ELSEWHERE = (
 )
 """Reasons that ask for something else first."""
 
+_KEY = ["problem_id", "index"]
 _NUMBER = re.compile(r"\d")
 
 
@@ -78,43 +84,58 @@ def repairs(rows: pl.DataFrame, ledger: Ledger, fingerprint: str) -> pl.DataFram
 
 
 def _shown(ledger: Ledger, fingerprint: str, names: pl.Series) -> pl.DataFrame:
-    """A passing rollout and a near miss of each problem, and how many steps they state."""
-    key = ["problem_id", "index"]
-    seen = ledger.audited_rollouts()
-    columns = {"shortcut": pl.Boolean, "steps_stated": pl.Int32, "steps_false": pl.Int32, "first_false": pl.String}
-    signals = pl.LazyFrame(schema={"problem_id": pl.String, "index": pl.Int32, **columns})
-    if seen is not None:
-        signals = seen.select(*key, *columns)
+    """A passing rollout and a near miss of each problem, and how many steps are known to be true."""
+    ours = pl.col("problem_id").is_in(names.implode())
     rollouts = (
         ledger.scan_rollouts()
-        .filter(pl.col("problem_id").is_in(names.implode()))
-        .select(*key, "completion", "finish_reason", "completion_tokens")
+        .filter(ours)
+        .select(*_KEY, "completion", "finish_reason", "completion_tokens")
         .collect()
-        .join(ledger.verdicts(fingerprint, [*key, "verdict", "answer"]), on=key)
-        .join(signals.filter(pl.col("problem_id").is_in(names.implode())).collect(), on=key, how="left")
-        .with_columns(pl.col("steps_stated", "steps_false").fill_null(0), pl.col("shortcut").fill_null(False))
+        .join(ledger.verdicts(fingerprint, [*_KEY, "verdict", "answer"]), on=_KEY)
     )
-    passing = (
-        rollouts.filter((pl.col("verdict") == "pass") & ~pl.col("shortcut"))
-        .sort("problem_id", "completion_tokens", "index")
-        .unique("problem_id", keep="first", maintain_order=True)
-        .select("problem_id", passing_rollout="completion", passing_steps="steps_stated")
+    passing = _passing(rollouts, ledger.audited_rollouts())
+    near = _near(rollouts.filter((pl.col("verdict") == "fail") & (pl.col("finish_reason") != "length")))
+    both = passing.join(near, on="problem_id", how="full", coalesce=True)
+    return both.with_columns(steps=pl.coalesce("passing_steps", "near_steps")).drop("passing_steps", "near_steps")
+
+
+def _passing(rollouts: pl.DataFrame, audited: pl.LazyFrame | None) -> pl.DataFrame:
+    passes = rollouts.filter(pl.col("verdict") == "pass")
+    if audited is not None:
+        flagged = audited.filter(pl.col("shortcut")).select(_KEY).collect()
+        passes = passes.join(flagged, on=_KEY, how="anti")
+    shortest = passes.sort("problem_id", "completion_tokens", "index").unique(
+        "problem_id", keep="first", maintain_order=True
     )
-    near = (
-        rollouts.filter((pl.col("verdict") == "fail") & (pl.col("finish_reason") != "length"))
-        .with_columns(true_steps=pl.col("steps_stated") - pl.col("steps_false"))
-        .sort("problem_id", pl.col("answer").is_null(), "steps_false", pl.col("true_steps").neg(), "index")
+    found = [steps.check(*row).stated for row in shortest.select("completion", "answer").iter_rows()]
+    return shortest.select("problem_id", passing_rollout="completion").with_columns(
+        passing_steps=pl.Series(found, dtype=pl.Int64)
+    )
+
+
+def _near(failing: pl.DataFrame) -> pl.DataFrame:
+    looked = (
+        failing.sort("problem_id", pl.col("answer").is_null(), "index")
+        .group_by("problem_id", maintain_order=True)
+        .head(LOOKED_AT)
+    )
+    checks = [steps.check(*row) for row in looked.select("completion", "answer").iter_rows()]
+    return (
+        looked.with_columns(
+            false=pl.Series([one.false for one in checks], dtype=pl.Int64),
+            near_steps=pl.Series([one.stated - one.false for one in checks], dtype=pl.Int64),
+            near_miss_first_false=pl.Series([one.first_false for one in checks], dtype=pl.String),
+        )
+        .sort("problem_id", pl.col("answer").is_null(), "false", pl.col("near_steps").neg(), "index")
         .unique("problem_id", keep="first", maintain_order=True)
         .select(
             "problem_id",
+            "near_miss_first_false",
+            "near_steps",
             near_miss="completion",
             near_miss_answer="answer",
-            near_miss_first_false="first_false",
-            near_steps="true_steps",
         )
     )
-    both = passing.join(near, on="problem_id", how="full", coalesce=True)
-    return both.with_columns(steps=pl.coalesce("passing_steps", "near_steps")).drop("passing_steps", "near_steps")
 
 
 def _fitting(question: str, answers: list[str], passed: bool, steps: int) -> list[str]:
