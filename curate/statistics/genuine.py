@@ -129,6 +129,56 @@ def genuine(
     )
 
 
+def genuine_masses(
+    prior: Prior,
+    n: ArrayLike,
+    k: ArrayLike,
+    audited: ArrayLike,
+    genuine: ArrayLike,
+    low: float,
+    high: float,
+    *,
+    a: float = WEAK / 2,
+    b: float = WEAK / 2,
+) -> Floats:
+    """The posterior mass of the genuine pass rate below, in and above a band.
+
+    At a pass rate p the genuine one is at most x with probability ``P(q <= x / p)``; that is averaged over p.
+
+    Args:
+        prior: How pass rates are spread.
+        n: Scored rollouts of each problem.
+        k: Passes of each problem; same shape as n.
+        audited: Passes that were audited, at most k; same shape.
+        genuine: Audited passes that were found genuine; same shape.
+        low: Lower edge of the band, inclusive, in [0, high].
+        high: Upper edge of the band, inclusive, in [low, 1].
+        a: First parameter of q's Beta prior, above 0.
+        b: Second parameter, above 0.
+
+    Returns:
+        Shape (3, *n.shape), summing to 1 over the first axis.
+
+    Raises:
+        ValueError: counts that no problem can have, or a band that is none.
+    """
+    from scipy.special import betainc
+
+    seen, found = _audits(audited, genuine)
+    rollouts, passes = np.asarray(n, dtype=np.int64), np.asarray(k, dtype=np.int64)
+    if not 0.0 <= low <= high <= 1.0:
+        raise ValueError(f"a band needs 0 <= low <= high <= 1, got {low} and {high}")
+    under = np.minimum(np.array([low, high])[:, None] / prior.grid.p, 1.0)
+    below = np.empty((2, rollouts.size))
+    pairs, which = np.unique(np.stack([seen.ravel(), found.ravel()]), axis=1, return_inverse=True)
+    for number, (of, good) in enumerate(pairs.T):
+        rows = np.flatnonzero(which.ravel() == number)
+        tails = betainc(a + good, b + of - good, under)
+        below[:, rows] = expectation(prior, rollouts.ravel()[rows], passes.ravel()[rows], tails)
+    outer, inner = np.clip(below, 0.0, 1.0)
+    return np.stack([outer, inner - outer, 1.0 - inner]).reshape(3, *rollouts.shape)
+
+
 def cot_pass_at(n: ArrayLike, correct: ArrayLike, k: int) -> Floats:
     """CoT-Pass@K: the probability that of k rollouts at least one has both a right answer and right reasoning.
 
