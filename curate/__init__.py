@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curate.auditing import audit as audit_profile
     from curate.importing import import_rollouts as import_rollouts
     from curate.planning import plan as plan
     from curate.profiling import profile as profile
@@ -22,11 +23,13 @@ _CALLS = {
     "plan": ("curate.planning", "plan"),
     "import_rollouts": ("curate.importing", "import_rollouts"),
     "verify": ("curate.verifying", "verify"),
+    # A module of that name is the audit's room, so the call has a longer one.
+    "audit_profile": ("curate.auditing", "audit"),
     "filter": ("curate.publish.release", "filter"),
     "load_recipe": ("curate.recipe", "load"),
 }
 
-__all__ = ["filter", "import_rollouts", "load_recipe", "plan", "profile", "verify"]
+__all__ = ["audit_profile", "filter", "import_rollouts", "load_recipe", "plan", "profile", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,14 @@
-"""Decide: counts -> estimates -> outcome, reasons and the next step of every problem.
+"""Decide: counts and audit -> estimates -> outcome, reasons and the next step of every problem.
 
-Owns the columns of ``estimates.parquet`` and the rules that turn numbers into outcomes. Must not sample, verify, or
-know how a release looks. Everything here is pure and repeatable: another band is another call, never another rollout.
+Owns the columns of ``estimates.parquet``, the audit's reasons, and the rules that turn numbers into outcomes. Must not
+sample, verify, or know how a release looks. Everything here is pure and repeatable: another band is another call, never
+another rollout.
+
+How the reasons relate. ``too_hard``, ``too_easy`` and ``undecided`` are sides of the band: a problem has at most one of
+them. ``duplicate`` excludes them, because such a problem is never sampled; so does ``unverifiable``, because nothing is
+measured by a reference that cannot be used. ``engine_error`` comes with ``undecided``, or in its place where not one
+rollout came. ``truncated``, ``guessable``, ``shortcut`` and ``suspect_label`` may come with any, and with each other.
+Every excluded problem has at least one reason, and exactly one ``main_reason``: these add up to the whole.
 """
 
 from __future__ import annotations
@@ -12,7 +19,7 @@ import polars as pl
 from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.records import NextStep, Outcome, Reason, VerdictKind
-from curate.statistics import confidence, posterior, prior
+from curate.statistics import confidence, genuine, posterior, prior
 from curate.statistics.prior import Grid, Prior
 
 COUNTS = pl.Schema(
@@ -35,6 +42,44 @@ COUNTS = pl.Schema(
 ``n``: scored rollouts; ``k``: passes among them; ``n_unscored``: rollouts whose verifier gave no verdict;
 ``n_truncated``: scored rollouts cut at the length limit, failures all; ``n_missing``: rollouts that were asked for and
 never came; ``n_pilot``, ``k_pilot``: the same as n and k over the first draw only, whose size no outcome has chosen.
+"""
+
+EVIDENCE = pl.Schema(
+    [
+        ("n_audited", pl.Int64),
+        ("n_passes", pl.Int64),
+        ("n_checked", pl.Int64),
+        ("n_shortcut", pl.Int64),
+        ("n_steps_false", pl.Int64),
+        ("n_repetitive", pl.Int64),
+        ("guess_kind", pl.String),
+        ("guess_rate", pl.Float64),
+        ("guess_p", pl.Float64),
+        ("guess_verdict", pl.String),
+        ("p_luck", pl.Float64),
+        ("guessable", pl.Boolean),
+        ("p_genuine", pl.Float64),
+        ("genuine_rate", pl.Float64),
+        ("genuine_low", pl.Float64),
+        ("genuine_high", pl.Float64),
+        ("p_outvote", pl.Float64),
+        ("risk", pl.Float64),
+        ("p_label_wrong", pl.Float64),
+        ("label_why", pl.String),
+        ("majority_answer", pl.String),
+        ("majority_count", pl.Int64),
+        ("reference_count", pl.Int64),
+    ]
+)
+"""What an audit knows of each problem.
+
+``n_audited``, ``n_passes``: scored rollouts and passes when it was made; ``n_checked``: passes that could be looked at;
+``n_shortcut``: those of them that are flagged; ``n_steps_false``, ``n_repetitive``: those with a false stated step, and
+those that repeat themselves. ``guess_*``, ``p_luck``, ``guessable``: the answer space and the test against guessing
+(``statistics.guessing``). ``p_genuine``: mean posterior of a pass being genuine; ``genuine_*``: the genuine pass rate
+with its 95% interval; ``p_outvote``: probability that the genuine passes of a group outnumber its shortcuts; ``risk``:
+what a group's lone pass would reinforce (``statistics.genuine``). ``p_label_wrong``, ``label_why``, ``majority_*``,
+``reference_count``: the reference (``audit.references``).
 """
 
 NEXT_STEP = {
@@ -163,6 +208,95 @@ def kept() -> pl.Expr:
     return (pl.col("outcome") == Outcome.IN_BAND) & (pl.col("reasons").list.len() == 0)
 
 
+def next_step() -> pl.Expr:
+    """What to do with a row of the estimates by its ``reasons``; null where there are none."""
+    return main_reason().replace_strict({reason.value: step.value for reason, step in NEXT_STEP.items()}, default=None)
+
+
+def main_reason() -> pl.Expr:
+    """The reason that a row of the estimates is counted by, the one that asks for its next step; null without any."""
+    ordered = [reason.value for step in _FIRST for reason in Reason if NEXT_STEP[reason] is step]
+    return pl.coalesce(pl.when(pl.col("reasons").list.contains(name)).then(pl.lit(name)) for name in ordered)
+
+
+def audit_reasons() -> pl.Expr:
+    """The reasons that an audit's evidence gives against a row, as a list.
+
+    ``guessable`` where that flag is set; ``shortcut`` where more than half of the passes that were looked at are
+    flagged; ``suspect_label`` where something speaks against the reference and it is at least as probably wrong as
+    right.
+    """
+    suspected = (pl.col("p_label_wrong") >= _MOSTLY) & (pl.col("label_why") != "")
+    tests = {
+        Reason.GUESSABLE: pl.col("guessable"),
+        Reason.SHORTCUT: pl.col("n_shortcut") > _MOSTLY * pl.col("n_checked"),
+        Reason.SUSPECT_LABEL: suspected,
+    }
+    said = [pl.when(test.fill_null(False)).then(pl.lit(reason.value)) for reason, test in tests.items()]
+    return pl.concat_list(said).list.drop_nulls()
+
+
+def with_audit(estimates: pl.DataFrame, audit: pl.DataFrame | None) -> pl.DataFrame:
+    """Join an audit's evidence and reasons to the estimates.
+
+    Args:
+        estimates: As ``estimate`` gives them.
+        audit: ``problem_id``, the columns of ``EVIDENCE`` and ``reasons``; a problem that it does not know has no
+            evidence. None where no audit was made.
+
+    Returns:
+        The estimates, in their order, with the columns of ``EVIDENCE`` (null without an audit), ``reasons`` in the
+        order of ``Reason``, and the ``next_step`` that they ask for together.
+    """
+    if audit is None:
+        audit = pl.DataFrame(schema={"problem_id": pl.String, **EVIDENCE, "reasons": pl.List(pl.String)})
+    found = audit.select("problem_id", *(pl.col(name).cast(kind) for name, kind in EVIDENCE.items()), audited="reasons")
+    joined = estimates.drop("next_step").join(found, on="problem_id", how="left", maintain_order="left")
+    either = [pl.col(name).list.contains(reason.value) for reason in Reason for name in ("reasons", "audited")]
+    said = [
+        pl.when(own | other.fill_null(False)).then(pl.lit(reason.value))
+        for reason, own, other in zip(Reason, either[::2], either[1::2], strict=True)
+    ]
+    return (
+        joined.with_columns(reasons=pl.concat_list(said).list.drop_nulls())
+        .with_columns(next_step=next_step())
+        .drop("audited")
+    )
+
+
+def by_genuine_rate(estimates: pl.DataFrame, audit: pl.DataFrame, band: BandSection, belief: Prior) -> pl.DataFrame:
+    """The estimates, decided anew by applying the band to the genuine pass rate.
+
+    ``p_below``, ``p_in_band``, ``p_above`` and ``outcome`` are then those of the pass rate times the share of passes
+    that are genuine; the pass rate and its interval stay what they were.
+
+    Args:
+        estimates: As ``estimate`` gives them.
+        audit: As for ``with_audit``; of a problem that it does not know no pass was looked at.
+        band: The band to decide by.
+        belief: How pass rates are spread over the problems.
+    """
+    looked = audit.select("problem_id", "n_checked", "n_shortcut")
+    frame = estimates.join(looked, on="problem_id", how="left", maintain_order="left")
+    n, k = frame["n"].to_numpy(), frame["k"].to_numpy()
+    checked, flagged = (frame[name].fill_null(0).to_numpy() for name in ("n_checked", "n_shortcut"))
+    a, b = genuine.genuine_prior(checked, checked - flagged)
+    found = genuine.genuine_masses(belief, n, k, checked, checked - flagged, band.low, band.high, a=a, b=b)
+    names = ("p_below", "p_in_band", "p_above")
+    decided = frame.with_columns(
+        *(pl.Series(name, mass) for name, mass in zip(names, found, strict=True)),
+        _outcomes(posterior.decide(found, band.confidence)),
+    )
+    return _with_reasons(decided).select(estimates.columns)
+
+
+def outdated(estimates: pl.DataFrame, audit: pl.DataFrame) -> bool:
+    """Whether an audit was made of other rollouts or verdicts than the estimates were."""
+    both = estimates.select("problem_id", "n", "k").join(audit, on="problem_id", how="left")
+    same = (pl.col("n") == pl.col("n_audited")) & (pl.col("k") == pl.col("n_passes"))
+    return not both.select(same.fill_null(False).all()).item()
+
+
 def _outcomes(sides: np.ndarray) -> pl.Series:
     names = {
         posterior.Side.BELOW: Outcome.TOO_HARD,
@@ -176,7 +310,8 @@ def _outcomes(sides: np.ndarray) -> pl.Series:
 def _with_reasons(frame: pl.DataFrame) -> pl.DataFrame:
     drawn = pl.col("n") + pl.col("n_unscored")
     set_aside = pl.col("set_aside").is_not_null()
-    mostly_unscored = (drawn > 0) & (pl.col("n_unscored") > _MOSTLY * drawn)
+    # What was set aside, a duplicate say, may have rollouts of a time when it was not: they are not asked.
+    mostly_unscored = ~set_aside & (drawn > 0) & (pl.col("n_unscored") > _MOSTLY * drawn)
     unverifiable = (pl.col("set_aside") == Reason.UNVERIFIABLE).fill_null(False) | mostly_unscored
     # A problem without a scored rollout is decided by nobody, whatever the prior leans to.
     unsampled = set_aside | (pl.col("n") == 0)
@@ -200,9 +335,4 @@ def _with_reasons(frame: pl.DataFrame) -> pl.DataFrame:
     }
     said = [pl.when(test).then(pl.lit(reason.value)) for reason, test in applies.items()]
     frame = frame.with_columns(reasons=pl.concat_list(said).list.drop_nulls())
-    step = pl.lit(None, dtype=pl.String)
-    for candidate in reversed(_FIRST):
-        asked_by = [reason.value for reason, step_of in NEXT_STEP.items() if step_of is candidate]
-        asks = pl.col("reasons").list.set_intersection(pl.lit(asked_by, dtype=pl.List(pl.String))).list.len() > 0
-        step = pl.when(asks).then(pl.lit(candidate.value)).otherwise(step)
-    return frame.with_columns(next_step=step)
+    return frame.with_columns(next_step=next_step())

@@ -54,6 +54,8 @@ async def verify(
     problems: Mapping[str, Problem],
     rollouts: Sequence[Rollout],
     prompts: Mapping[str, Prompt] | None = None,
+    *,
+    cut_fails: bool = True,
 ) -> list[Verdict]:
     """The verdicts of some rollouts, in their order.
 
@@ -65,14 +67,16 @@ async def verify(
         rollouts: Any.
         prompts: What each problem's model was asked, by id, where that is known: the turns of a chat, and ``text``, all
             that the model saw. Where it is not, the source's chat or question stands in.
+        cut_fails: False judges what was cut like any other: a probe wants an answer and no more.
     """
     prompts = prompts or {}
-    whole = [rollout for rollout in rollouts if rollout.finish_reason != "length"]
+    whole = [rollout for rollout in rollouts if rollout.finish_reason != "length" or not cut_fails]
     judged = iter(
         await judge.judge([_case(problems[one.problem_id], one, prompts.get(one.problem_id)) for one in whole])
     )
     return [
-        verdict_of(rollout, _TRUNCATED if rollout.finish_reason == "length" else next(judged)) for rollout in rollouts
+        verdict_of(rollout, _TRUNCATED if cut_fails and rollout.finish_reason == "length" else next(judged))
+        for rollout in rollouts
     ]
 
 
@@ -82,6 +86,8 @@ async def verify_all(
     batches: Iterable[Sequence[Rollout]],
     take: Callable[[list[Verdict]], None],
     prompts: Mapping[str, Prompt] | None = None,
+    *,
+    cut_fails: bool = True,
 ) -> None:
     """Judge batches of rollouts as they are read, a few pieces at once, so that no more of them are in memory.
 
@@ -91,12 +97,13 @@ async def verify_all(
         batches: Read as the judging proceeds.
         take: Called with the verdicts of each piece, when they are there.
         prompts: As for ``verify``.
+        cut_fails: As for ``verify``.
     """
     room = asyncio.Semaphore(AT_ONCE)
 
     async def judged(rollouts: Sequence[Rollout]) -> None:
         try:
-            take(await verify(judge, problems, rollouts, prompts))
+            take(await verify(judge, problems, rollouts, prompts, cut_fails=cut_fails))
         finally:
             room.release()
 

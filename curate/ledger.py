@@ -21,62 +21,11 @@ import polars as pl
 
 from curate import durable
 from curate.errors import LedgerBusy, LedgerCorrupt, LedgerError
+from curate.layout import COMPARISONS, ERRORS, PRIOR, PROBLEMS, ROLLOUTS, VERDICTS
 from curate.records import Comparison, FailedRequest, Problem, Rollout, Verdict
 
 FORMAT = 1
 """Version of the layout; a profile of another one is refused."""
-
-ROLLOUTS = pl.Schema(
-    {
-        "problem_id": pl.String,
-        "index": pl.Int32,
-        "seed": pl.Int64,
-        "completion": pl.String,
-        "finish_reason": pl.String,
-        "prompt_tokens": pl.Int32,
-        "completion_tokens": pl.Int32,
-        "engine": pl.String,
-        "created": pl.Float64,
-    }
-)
-VERDICTS = pl.Schema(
-    {
-        "problem_id": pl.String,
-        "index": pl.Int32,
-        "verdict": pl.String,
-        "reward": pl.Float64,
-        "answer": pl.String,
-        "reason": pl.String,
-        "seconds": pl.Float64,
-    }
-)
-COMPARISONS = pl.Schema(
-    [("answers", pl.List(pl.String)), ("answer", pl.String), ("reward", pl.Float64), ("reason", pl.String)]
-)
-ERRORS = pl.Schema(
-    {
-        "problem_id": pl.String,
-        "first_index": pl.Int32,
-        "n": pl.Int32,
-        "error": pl.String,
-        "created": pl.Float64,
-    }
-)
-PRIOR = pl.Schema([("theta", pl.Float64), ("weight", pl.Float64), ("problems", pl.Int64)])
-"""The lower end of each cell in theta, its mass, and how many problems taught it."""
-PROBLEMS = pl.Schema(
-    [
-        ("problem_id", pl.String),
-        ("question", pl.String),
-        ("answer", pl.String),
-        ("answers", pl.List(pl.String)),
-        ("prompt", pl.String),
-        ("set_aside", pl.String),
-        ("set_aside_why", pl.String),
-        ("metadata", pl.String),
-        ("messages", pl.List(pl.Struct({"role": pl.String, "content": pl.String}))),
-    ]
-)
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -174,6 +123,21 @@ class Ledger:
         """Replace the prior, whole or not at all."""
         durable.write(self.path / "prior.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
 
+    def audit(self) -> pl.DataFrame | None:
+        """One row for each problem, as last audited; None where no audit was made."""
+        return self._read_one("audit.parquet", None) if (self.path / "audit.parquet").exists() else None
+
+    def audited_rollouts(self) -> pl.LazyFrame | None:
+        """The signals of each rollout, as last audited; None where they are not on this disk."""
+        file = self.path / "audit" / "rollouts.parquet"
+        return pl.scan_parquet(file, glob=False) if file.exists() else None
+
+    def write_audit(self, problems: pl.DataFrame, rollouts: pl.DataFrame) -> None:
+        """Replace the audit: first what was seen in each rollout, then what follows for each problem."""
+        files = {"audit/rollouts.parquet": rollouts, "audit.parquet": problems}
+        for name, frame in files.items():
+            durable.write(self.path / name, lambda file, frame=frame: frame.write_parquet(file, compression="zstd"))  # type: ignore[misc]
+
     # -- the append-only files ------------------------------------------------------------------------------------
 
     def append_rollouts(self, rollouts: Sequence[Rollout]) -> None:
@@ -249,6 +213,25 @@ class Ledger:
             if begin < end:
                 rows = _read_file(file, None)[waiting[begin:end] - first]
                 yield [Rollout(**row) for row in rows.iter_rows(named=True)]
+            first += names.height
+
+    def judged(self, fingerprint: str) -> Iterator[pl.DataFrame]:
+        """All rollouts that one verifier judged, a file of them at a time: every column of both.
+
+        Raises:
+            LedgerCorrupt: a file is unreadable.
+        """
+        key = ["problem_id", "index"]
+        files = self._files("rollouts")
+        keys = [_read_file(file, key) for file in files]
+        if not files:
+            return
+        verdicts = self.verdicts(fingerprint)
+        said = pl.concat(keys).join(verdicts, on=key, how="left", maintain_order="left").drop(key)
+        first = 0
+        for file, names in zip(files, keys, strict=True):
+            rows = pl.concat([_read_file(file, None), said[first : first + names.height]], how="horizontal")
+            yield rows.filter(pl.col("verdict").is_not_null())
             first += names.height
 
     def comparisons(self, fingerprint: str, most: int) -> list[Comparison]:

@@ -91,6 +91,8 @@ class Prompt:
     """The chat to send; empty when ``text`` is the whole prompt."""
     text: str = ""
     """The whole prompt, used as it is, when the recipe says ``chat: false``."""
+    prefill: str = ""
+    """What the model is made to begin its answer with; its completion goes on from there and does not repeat it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class Scheduler:
         timeout: Seconds that one request may take before it counts as failed.
         max_rollouts: Most rollouts to draw in this run; None for no limit.
         max_tokens: Most completion tokens to draw in this run, checked before each request; None for no limit.
+        cut_fails: Whether a rollout that was cut at the length limit fails unjudged, as in training.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Scheduler:
         timeout: float,
         max_rollouts: int | None = None,
         max_tokens: int | None = None,
+        cut_fails: bool = True,
     ) -> None:
         self._engine = engine
         self._judge = judge
@@ -115,6 +117,7 @@ class Scheduler:
         self._timeout = timeout
         self._max_rollouts = max_rollouts
         self._max_tokens = max_tokens
+        self._cut_fails = cut_fails
         self.tally = tally
         self._queue: list[tuple[tuple[int, float, int], Track, int, int, int]] = []
         """Order, problem, first index, rollouts, attempt."""
@@ -307,7 +310,7 @@ class Scheduler:
     async def _verify(self, track: Track, rollouts: Sequence[Rollout]) -> None:
         name = track.problem.problem_id
         seen = replace(track.prompt, text=self._engine.render(track.prompt))
-        verdicts = await verify(self._judge, {name: track.problem}, rollouts, {name: seen})
+        verdicts = await verify(self._judge, {name: track.problem}, rollouts, {name: seen}, cut_fails=self._cut_fails)
         self._recorder.add_verdicts(verdicts)
         for verdict in verdicts:
             track.marks[verdict.index] = Mark.of(verdict.verdict)

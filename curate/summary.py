@@ -26,7 +26,7 @@ class Session:
     """What one run of a command added to a profile."""
 
     command: str
-    """``profile``, ``import`` or ``verify``."""
+    """``profile``, ``import``, ``verify`` or ``audit``."""
     engine: str
     started: str
     """UTC, ISO 8601."""
@@ -53,6 +53,8 @@ class Summary:
     """Problems by outcome, most first."""
     reasons: dict[str, int]
     """Excluded problems by reason, most first; one problem may have several."""
+    main_reasons: dict[str, int]
+    """Excluded problems by the one reason that asks for their next step: these add up to all that were excluded."""
     next_steps: dict[str, int]
     """Excluded problems by what to do next."""
     rollouts: int
@@ -125,6 +127,7 @@ def summarise(estimates: pl.DataFrame, name: str, band: BandSection, path: Path)
         kept=estimates.height - excluded.height,
         outcomes=tally(estimates["outcome"]),
         reasons=tally(excluded["reasons"].explode(empty_as_null=True).drop_nulls()),
+        main_reasons=tally(excluded.select(decide.main_reason().alias("reason"))["reason"]),
         next_steps=tally(excluded["next_step"]),
         rollouts=int(estimates["n"].sum()) + int(estimates["n_unscored"].sum()),
         scored=int(estimates["n"].sum()),
@@ -157,6 +160,6 @@ def _counts(summary: Summary) -> dict[str, Any]:
 
 def _cost(sessions: list[dict[str, Any]]) -> dict[str, float]:
     keys = ("seconds", "rollouts", "prompt_tokens", "completion_tokens", "failed_requests")
-    # Judging stored rollouts again is no part of what they cost: the speed of a next run is told by these.
-    drawing = [session for session in sessions if session["command"] != "verify"]
+    # Judging or auditing stored rollouts is no part of what they cost: the speed of a next run is told by these.
+    drawing = [session for session in sessions if session["command"] not in ("verify", "audit")]
     return {key: sum(session[key] for session in drawing) for key in keys}

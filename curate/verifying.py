@@ -8,7 +8,6 @@ and the manifest names the one that counts.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from curate import changes, verifiers
+from curate import changes, problems, verifiers
 from curate import recipe as recipes
 from curate.changes import Changes, Standing
 from curate.errors import LedgerError, Stopped
@@ -26,7 +25,7 @@ from curate.ledger import Ledger
 from curate.problems import prompts
 from curate.recipe import BandSection, PromptSection, VerifierSection
 from curate.recorder import Recorder
-from curate.records import Message, Problem, Prompt, Reason, Verdict, VerdictKind
+from curate.records import Problem, Prompt, Reason, Verdict, VerdictKind
 from curate.signals import until_signalled
 from curate.summary import Session, Summary, now, sum_up, versions
 from curate.verifiers.memory import CACHE
@@ -176,7 +175,9 @@ class _Work:
             )
         await self.pool.start()
         self.pool.remember(self.ledger.comparisons(self.fingerprint, CACHE), self.recorder.add_comparison)
-        self.problems = await set_unsound_aside(self.pool, [_opened(problem) for problem in _problems(self.ledger)])
+        self.problems = await set_unsound_aside(
+            self.pool, [_opened(problem) for problem in problems.stored(self.ledger.problems())]
+        )
         sound = {
             problem.problem_id: problem for problem in self.problems if problem.set_aside is not Reason.UNVERIFIABLE
         }
@@ -190,22 +191,6 @@ class _Work:
     def _tell(self) -> None:
         if self.report is not None and self.expected:
             self.report(self.held + self.judged, self.expected)
-
-
-def _problems(ledger: Ledger) -> list[Problem]:
-    """The problems of a profile as a verifier needs them."""
-    return [
-        Problem(
-            problem_id=row["problem_id"],
-            question=row["question"],
-            answers=tuple(row["answers"]),
-            metadata=json.loads(row["metadata"]),
-            messages=tuple(Message(**turn) for turn in row["messages"]),
-            set_aside=Reason(row["set_aside"]) if row["set_aside"] else None,
-            set_aside_why=row["set_aside_why"],
-        )
-        for row in ledger.problems().iter_rows(named=True)
-    ]
 
 
 def _prompts(ledger: Ledger, problems: Mapping[str, Problem]) -> dict[str, Prompt]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from curate import decide
 from curate.errors import UsageError
 from curate.ledger import Ledger
 from curate.recipe import BandSection
@@ -35,6 +36,8 @@ class Overview:
     family_key: str | None
     cost: dict[str, float]
     updated: str
+    audit: str
+    """``current``, ``outdated`` (of other rollouts or verdicts than the estimates, and not used), or ``none``."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,13 @@ class ProblemView:
 
     problem: dict[str, Any]
     estimate: dict[str, Any]
+    """With the audit's evidence, null where none was made."""
+    competing: tuple[tuple[str, int], ...]
+    """Answers that are not the reference and how often they came, the commonest first; empty without an audit."""
+    label_note: str
+    """What speaks against the reference by itself; empty where nothing does."""
     rollouts: tuple[dict[str, Any], ...]
-    """With their verdicts, passes first; empty where the rollouts are not on this disk."""
+    """With their verdicts and what the audit saw in each, passes first; empty where they are not on this disk."""
 
 
 def overview(path: str | Path) -> Overview:
@@ -55,7 +63,7 @@ def overview(path: str | Path) -> Overview:
     """
     ledger = Ledger(path)
     manifest = ledger.manifest()
-    estimates = ledger.estimates()
+    estimates, audit = _audited(ledger)
     rates = estimates.filter(pl.col("n") > 0)["pass_rate"].to_numpy()
     counts, _ = np.histogram(rates, bins=BINS, range=(0.0, 1.0))
     key, families = _families(ledger.problems(), estimates)
@@ -67,6 +75,7 @@ def overview(path: str | Path) -> Overview:
         family_key=key,
         cost=manifest.get("cost", {}),
         updated=manifest.get("updated", manifest["created"]),
+        audit=audit,
     )
 
 
@@ -95,14 +104,38 @@ def problem(path: str | Path, problem_id: str) -> ProblemView:
             hint=f"did you mean {close[0]}?" if close else "the ids are in problems.parquet",
         )
     name = found["problem_id"][0]
-    estimates = ledger.estimates().filter(pl.col("problem_id") == name)
+    estimates, audit = _audited(ledger)
     verdicts = ledger.verdicts(manifest["verifier_fingerprint"]).filter(pl.col("problem_id") == name)
     rollouts = ledger.scan_rollouts().filter(pl.col("problem_id") == name).collect()
     order = pl.col("verdict").replace_strict({"pass": 0, "fail": 1, "unscored": 2}, default=3)
     shown = rollouts.join(verdicts, on=["problem_id", "index"], how="left").sort(order, "index")
+    competing: tuple[tuple[str, int], ...] = ()
+    note = ""
+    evidence, signals = ledger.audit(), ledger.audited_rollouts()
+    if audit == "current" and evidence is not None:
+        row = evidence.filter(pl.col("problem_id") == name).row(0, named=True)
+        competing = tuple(zip(row["competing_answers"] or (), row["competing_counts"] or (), strict=True))
+        note = row["label_note"] or ""
+        if signals is not None:
+            seen = signals.filter(pl.col("problem_id") == name).drop("verdict", "finish_reason").collect()
+            shown = shown.join(seen, on=["problem_id", "index"], how="left", maintain_order="left")
     return ProblemView(
-        found.row(0, named=True), estimates.row(0, named=True), tuple(shown.drop("problem_id").iter_rows(named=True))
+        problem=found.row(0, named=True),
+        estimate=estimates.filter(pl.col("problem_id") == name).row(0, named=True),
+        competing=competing,
+        label_note=note,
+        rollouts=tuple(shown.drop("problem_id").iter_rows(named=True)),
     )
+
+
+def _audited(ledger: Ledger) -> tuple[pl.DataFrame, str]:
+    """The estimates with the audit's evidence, and how the audit stands to them."""
+    estimates, audit = ledger.estimates(), ledger.audit()
+    if audit is None:
+        return decide.with_audit(estimates, None), "none"
+    if decide.outdated(estimates, audit):
+        return decide.with_audit(estimates, None), "outdated"
+    return decide.with_audit(estimates, audit), "current"
 
 
 def _families(

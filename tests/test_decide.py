@@ -17,6 +17,7 @@ from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.records import FailedRequest, Reason, VerdictKind
 from curate.statistics.prior import jeffreys, make_grid
+from curate.summary import summarise
 
 BAND = BandSection()
 JEFFREYS = jeffreys(make_grid(edges=(BAND.low, BAND.high)))
@@ -80,6 +81,141 @@ def test_kept_and_excluded_make_up_the_whole(rows: list[dict[str, Any]]) -> None
         None,
         pytest.approx(0, abs=1e-9),
     )
+
+
+def evidence(**row: Any) -> dict[str, Any]:
+    return {**dict.fromkeys(decide.EVIDENCE), **row}
+
+
+@pytest.mark.parametrize(
+    ("row", "reasons"),
+    [
+        ({}, []),
+        ({"guessable": True}, ["guessable"]),
+        ({"guessable": False, "n_checked": 4, "n_shortcut": 2}, []),
+        ({"n_checked": 4, "n_shortcut": 3}, ["shortcut"]),
+        ({"n_checked": 0, "n_shortcut": 0}, []),
+        ({"p_label_wrong": 0.5, "label_why": "truncated"}, ["suspect_label"]),
+        ({"p_label_wrong": 0.49, "label_why": "truncated"}, []),
+        # Whatever the number is: without a word against it a reference is not accused.
+        ({"p_label_wrong": 0.6, "label_why": ""}, []),
+        (
+            {"guessable": True, "n_checked": 1, "n_shortcut": 1, "p_label_wrong": 0.9, "label_why": "majority"},
+            ["guessable", "shortcut", "suspect_label"],
+        ),
+    ],
+)
+def test_reasons_of_the_audit(row: dict[str, Any], reasons: list[str]) -> None:
+    frame = pl.DataFrame([evidence(**row)], schema=decide.EVIDENCE)
+    assert frame.select(decide.audit_reasons()).item().to_list() == reasons
+
+
+@pytest.mark.parametrize(
+    ("reasons", "main", "step"),
+    [
+        ([], None, None),
+        (["too_hard"], "too_hard", "defer"),
+        (["too_hard", "truncated"], "too_hard", "defer"),
+        (["undecided", "engine_error"], "undecided", "defer"),
+        (["too_easy", "truncated"], "too_easy", "drop"),
+        (["too_hard", "guessable", "shortcut"], "guessable", "audit"),
+        (["too_easy", "shortcut"], "shortcut", "audit"),
+        (["guessable", "suspect_label", "unverifiable"], "suspect_label", "repair"),
+    ],
+)
+def test_the_main_reason_asks_for_the_next_step(reasons: list[str], main: str | None, step: str | None) -> None:
+    frame = pl.DataFrame({"reasons": [reasons]}, schema={"reasons": pl.List(pl.String)})
+    assert frame.select(decide.main_reason(), decide.next_step().alias("step")).row(0) == (main, step)
+
+
+SIDES = {"too_hard", "too_easy", "undecided"}
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "k": st.integers(0, 40),
+                "fails": st.integers(0, 40),
+                "cut": st.integers(0, 40),
+                "n_unscored": st.integers(0, 40),
+                "n_missing": st.integers(0, 3),
+                "set_aside": st.sampled_from([None, None, None, "duplicate", "unverifiable"]),
+            }
+        ),
+        max_size=20,
+    ),
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "guessable": st.sampled_from([None, False, True]),
+                "n_checked": st.integers(0, 5),
+                "n_shortcut": st.integers(0, 5),
+                "p_label_wrong": st.none() | st.floats(0, 1),
+                "label_why": st.sampled_from([None, "", "majority", "truncated,majority"]),
+            }
+        ),
+        max_size=20,
+    ),
+    st.booleans(),
+)
+def test_whatever_the_audit_says_the_problems_add_up(
+    rows: list[dict[str, Any]], audits: list[dict[str, Any]], genuine: bool
+) -> None:
+    for row in rows:
+        row["n"] = row["k"] + row.pop("fails")
+        row["n_truncated"] = min(row.pop("cut"), row["n"] - row["k"])
+    seen = [evidence(**{**one, "n_shortcut": min(one["n_shortcut"], one["n_checked"])}) for one in audits]
+    for row, one in zip(rows, seen, strict=False):
+        one["n_checked"] = min(one["n_checked"], row["k"])
+        one["n_shortcut"] = min(one["n_shortcut"], one["n_checked"])
+    # A problem that was not audited, and an audit of one that is gone, are both among them.
+    audit = pl.DataFrame(
+        [{"problem_id": f"p{place}", **one} for place, one in enumerate(seen)],
+        schema={"problem_id": pl.String, **decide.EVIDENCE},
+    ).with_columns(reasons=decide.audit_reasons())
+    found = decide.estimate(counts(*rows), BAND, JEFFREYS)
+    if genuine:
+        found = decide.by_genuine_rate(found, audit, BAND, JEFFREYS)
+    found = decide.with_audit(found, audit)
+    kept, excluded = found.filter(decide.kept()), found.filter(~decide.kept())
+    assert kept.height + excluded.height == len(rows)
+    summary = summarise(found, "any", BAND, Path())
+    assert (summary.kept, sum(summary.main_reasons.values())) == (kept.height, excluded.height)
+    assert sum(summary.next_steps.values()) == excluded.height
+    assert sum(summary.outcomes.values()) == len(rows)
+    for row in found.iter_rows(named=True):
+        reasons = set(row["reasons"])
+        assert row["reasons"] == [reason for reason in Reason if reason in reasons], (
+            "each once, in the order of the enum"
+        )
+        assert (row["next_step"] is None) == (not reasons)
+        alone = reasons & {"duplicate", "unverifiable"}
+        assert len(reasons & SIDES) + len(alone) <= 1
+        in_band = row["outcome"] == "in_band"
+        unheard = row["outcome"] == "undecided" and "engine_error" in reasons and row["n"] == 0
+        assert in_band or unheard or len(reasons & SIDES) + len(alone) == 1
+        assert not in_band or not reasons & (SIDES | alone | {"engine_error"})
+        assert "engine_error" not in reasons or row["outcome"] == "undecided"
+
+
+def test_the_band_of_the_genuine_rate() -> None:
+    rows = counts({"n": 64, "k": 32}, {"n": 64, "k": 32}, {"n": 64, "k": 60})
+    audit = pl.DataFrame(
+        [
+            {"problem_id": "p0", **evidence(n_checked=32, n_shortcut=0)},
+            {"problem_id": "p1", **evidence(n_checked=32, n_shortcut=31)},
+            {"problem_id": "p2", **evidence(n_checked=60, n_shortcut=30)},
+        ],
+        schema={"problem_id": pl.String, **decide.EVIDENCE},
+    )
+    before = decide.estimate(rows, BAND, JEFFREYS)
+    after = decide.by_genuine_rate(before, audit, BAND, JEFFREYS)
+    assert before["outcome"].to_list() == ["in_band", "in_band", "too_easy"]
+    # 0.5 of which all is genuine; 0.5 of which almost nothing is; 0.94 of which half is.
+    assert after["outcome"].to_list() == ["in_band", "too_hard", "in_band"]
+    assert after["pass_rate"].to_list() == before["pass_rate"].to_list()
+    assert after.columns == before.columns
 
 
 def test_estimates_are_those_of_the_beta_posterior() -> None:

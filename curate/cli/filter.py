@@ -14,11 +14,15 @@ from curate.cli.options import Band, as_json, print_json, profile_argument
 @click.option("--to", required=True, metavar="OUT", type=click.Path(path_type=Path), help="The release's folder.")
 @click.option("--band", type=Band(), help="Another band than the profile's, both ends inclusive.")
 @click.option("--confidence", type=float, help="Another confidence than the profile's.")
+@click.option("--genuine", is_flag=True, help="Apply the band to the genuine pass rate of an audit.")
 @as_json
-def command(profile: Path, to: Path, band: tuple[float, float] | None, confidence: float | None, as_json: bool) -> None:
+def command(
+    profile: Path, to: Path, band: tuple[float, float] | None, confidence: float | None, genuine: bool, as_json: bool
+) -> None:
     """Write the band-filtered dataset of the profile DIR: what was kept, what was not and why, and a control.
 
-    Nothing is sampled: another band is free.
+    Nothing is sampled: another band is free. Where the profile was audited, what can be guessed, passes by shortcuts or
+    has a suspect reference is left out.
 
     \b
     Example:
@@ -28,11 +32,13 @@ def command(profile: Path, to: Path, band: tuple[float, float] | None, confidenc
     from curate.cli import texts
     from curate.publish import release
 
-    written = release.filter(profile, to=to, band=band, confidence=confidence)
+    written = release.filter(profile, to=to, band=band, confidence=confidence, genuine=genuine)
     if as_json:
         print_json(written)
         return
     texts.print_summary(written.summary)
     rows = ", ".join(f"{config} {count:,}" for config, count in written.rows.items())
+    if not written.audited:
+        click.echo(f"not audited: lucky guesses and shortcuts are still in it; curate audit {profile}")
     click.echo(f"release: {written.path} ({rows})")
     click.echo(f'load it: datasets.load_dataset("{written.path}")')

@@ -19,6 +19,7 @@ COMMANDS = {
     "profile": "curate.cli.profile",
     "import": "curate.cli.import_",
     "verify": "curate.cli.verify",
+    "audit": "curate.cli.audit",
     "filter": "curate.cli.filter",
     "show": "curate.cli.show",
     "doctor": "curate.cli.doctor",

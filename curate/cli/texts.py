@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from curate.auditing import FLAGS, Audit
 from curate.summary import Summary
 from curate.verifying import Verification
 from curate.viewing import Overview, ProblemView
@@ -19,14 +20,22 @@ MEANING = {
     "too_easy": "pass rate above the band",
     "undecided": "not enough rollouts to tell the side of the band",
     "truncated": "mostly cut at the length limit",
-    "guessable": "passes no more often than a guess would",
-    "shortcut": "passing rollouts skip the work",
-    "suspect_label": "a majority agrees on another answer",
+    "guessable": "its passes may be lucky guesses",
+    "shortcut": "most passes skip the work or show false steps",
+    "suspect_label": "the reference is probably wrong",
     "unverifiable": "the reference cannot be used, or verdicts are missing",
     "duplicate": "the same question stands earlier in the source",
     "engine_error": "the engine failed on its requests",
 }
 """Outcomes and reasons in words."""
+
+FLAG_MEANING = {
+    "wrong_step": "a step that it states is false",
+    "unsupported": "the answer does not follow from the last step",
+    "skipped": "it shows far less work than its like",
+    "repetitive": "it repeats itself",
+}
+"""An audit's flags in words."""
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
@@ -41,10 +50,13 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     more = [f"{count:,} {what}" for count, what in _rare(summary) if count]
     out.print(f"{summary.rollouts:,} rollouts, {passing}{'; ' + ', '.join(more) if more else ''}\n")
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading, justify in (("why not kept", "left"), ("problems", "right"), ("", "left")):
-        table.add_column(heading, justify="right" if justify == "right" else "left")
+    # Where problems have several reasons, a second column counts each problem once, so that it adds up.
+    overlap = sum(summary.reasons.values()) > sum(summary.main_reasons.values())
+    for heading in ("why not kept", "problems", *(["mainly"] if overlap else []), ""):
+        table.add_column(heading, justify="right" if heading in ("problems", "mainly") else "left")
     for reason, count in summary.reasons.items():
-        table.add_row(reason, f"{count:,}", f"[dim]{MEANING[reason]}[/dim]")
+        mainly = [f"{summary.main_reasons.get(reason, 0):,}"] if overlap else []
+        table.add_row(reason, f"{count:,}", *mainly, f"[dim]{MEANING[reason]}[/dim]")
     if summary.reasons:
         out.print(table)
         steps = ", ".join(f"{step} {count:,}" for step, count in summary.next_steps.items())
@@ -61,6 +73,9 @@ def print_overview(view: Overview, console: Console | None = None) -> None:
     out = console or Console(highlight=False)
     out.print(f"[dim]{view.model['path']} at {view.model['revision'][:20]}, {view.updated}[/dim]")
     print_summary(view.summary, out)
+    if view.audit != "current":
+        said = {"none": "not audited", "outdated": "the audit is of other rollouts and was not used"}[view.audit]
+        out.print(f"[yellow]{said}[/yellow]: curate audit {view.summary.path}", soft_wrap=True)
     out.print("\n[bold]pass rates[/bold]")
     most = max((*view.histogram, 1))
     band = view.summary.band
@@ -94,6 +109,7 @@ def print_problem(view: ProblemView, limit: int, console: Console | None = None)
         f"{estimate['k']} of {estimate['n']} pass; pass rate {estimate['pass_rate']:.3f} "
         f"\\[{estimate['ci_low']:.3f}, {estimate['ci_high']:.3f}], in band with probability {estimate['p_in_band']:.3f}"
     )
+    _print_evidence(view, out)
     out.print("\n[dim]prompt[/dim]")
     # Without markup: it would take the backslash of LaTeX's \[ for its own.
     out.print(problem["prompt"] or problem["question"], markup=False)
@@ -107,9 +123,79 @@ def print_problem(view: ProblemView, limit: int, console: Console | None = None)
         out.print(
             f"\n[{color}]{verdict}[/] [dim]#{rollout['index']}, {tokens}, {escape(rollout['reason'] or '')}[/dim]"
         )
+        for flag in (name for name in FLAGS if rollout.get(name)):
+            step = f": {rollout['first_false']}" if flag == "wrong_step" else ""
+            out.print(f"{flag}{step}", markup=False, style="yellow")
         out.print(rollout["completion"], markup=False)
     if len(view.rollouts) > limit:
         out.print(f"\n[dim]{len(view.rollouts) - limit} more: --limit {len(view.rollouts)}[/dim]")
+
+
+def _print_evidence(view: ProblemView, out: Console) -> None:
+    """Why the audit flags a problem, or that it does not."""
+    seen = view.estimate
+    if seen["n_audited"] is None:
+        return
+    if seen["n_checked"]:
+        out.print(
+            f"{seen['n_shortcut']} of {seen['n_checked']} passes flagged, {seen['n_steps_false']} for a false step; "
+            f"genuine pass rate {seen['genuine_rate']:.3f} \\[{seen['genuine_low']:.3f}, {seen['genuine_high']:.3f}], "
+            f"risk {seen['risk']:.2f}"
+        )
+    if seen["guess_rate"] is not None:
+        out.print(f"a guess ({seen['guess_kind']}) passes at {seen['guess_rate']:.3f}")
+    if seen["p_luck"] is not None:
+        out.print(f"the passes: {seen['guess_verdict']}; mostly luck with probability {seen['p_luck']:.3f}")
+    if seen["p_label_wrong"] is not None:
+        others = ", ".join(f"{_clip(answer, 40)} x{count}" for answer, count in view.competing) or "none"
+        why = f" ({seen['label_why']})" if seen["label_why"] else ""
+        out.print(
+            f"reference wrong with probability {seen['p_label_wrong']:.3f}{why}: "
+            f"reached {seen['reference_count']} times; other answers: {others}",
+            markup=False,
+        )
+    if view.label_note:
+        out.print(view.label_note, markup=False, style="yellow")
+
+
+def print_audit(found: Audit, console: Console | None = None) -> None:
+    """Print what an audit saw in the passes, which references to look at, and where the profile stands then."""
+    out = console or Console(highlight=False)
+    share = f" ({found.spoken_of / found.passes:.0%})" if found.passes else ""
+    out.print(
+        f"{found.rollouts:,} rollouts read; of {found.passes:,} passes {found.spoken_of:,}{share} state a step that "
+        f"can be checked, and {found.flagged['any']:,} are flagged"
+    )
+    if found.unmeasured:
+        out.print(f"[yellow]{found.unmeasured:,} rollouts could not be measured: see audit_error[/yellow]")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("why flagged", "passes", ""):
+        table.add_column(heading, justify="right" if heading == "passes" else "left")
+    for flag in FLAGS:
+        table.add_row(flag, f"{found.flagged[flag]:,}", f"[dim]{FLAG_MEANING[flag]}[/dim]")
+    out.print(table)
+    if found.guess_verdicts:
+        out.print(
+            "\nproblems that can be guessed: "
+            + ", ".join(f"{count:,} {v}" for v, count in found.guess_verdicts.items())
+        )
+    if found.suspects:
+        out.print()
+        table = _plain_table("references to look at", "wrong?", "reference", "reached", "others", "why")
+        for one in found.suspects:
+            others = ", ".join(f"{_clip(answer, 20)} x{count}" for answer, count in one.competing[:3])
+            table.add_row(
+                escape(one.problem_id),
+                f"{one.probability:.3f}",
+                escape(_clip(" | ".join(one.references), 30)),
+                f"{one.reached}",
+                escape(others),
+                one.why,
+            )
+        out.print(table)
+        out.print("[dim]a queue for a person: strong models agree on wrong answers too[/dim]")
+    out.print(f"\nkept: {found.kept_before:,} by the band, {found.summary.kept:,} after the audit\n")
+    print_summary(found.summary, out)
 
 
 def print_verification(found: Verification, limit: int = 20, console: Console | None = None) -> None:

@@ -102,13 +102,13 @@ class Checkpoint:
         return ModelIdentity(path=self.named, revision=self.revision, chat_template=digest)
 
     def render(self, prompt: Prompt) -> str:
-        """The text the model sees: the chat template applied to messages, plain text as it is.
+        """The text the model sees: the chat template applied to messages, plain text as it is, then the prefill.
 
         Raises:
             EngineError: there is no chat template, or it refuses the messages.
         """
         if not prompt.messages:
-            return prompt.text
+            return prompt.text + prompt.prefill
         from jinja2 import TemplateError
 
         if self.template is None:
@@ -126,7 +126,7 @@ class Checkpoint:
                 where="prompt",
                 hint="some templates take no system turn: set prompt.system: null" if _has_system(prompt) else None,
             ) from error
-        return text
+        return text + prompt.prefill
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of the rendered prompt.

@@ -179,8 +179,8 @@ class ScriptedEngine:
         return self._identity
 
     def render(self, prompt: Prompt) -> str:
-        """The text, or the turns one below the other."""
-        return prompt.text or "\n".join(f"{turn.role}: {turn.content}" for turn in prompt.messages)
+        """The text, or the turns one below the other, and the prefill."""
+        return (prompt.text or "\n".join(f"{turn.role}: {turn.content}" for turn in prompt.messages)) + prompt.prefill
 
     async def start(self) -> None:
         """Nothing to load."""

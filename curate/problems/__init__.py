@@ -7,9 +7,12 @@ the duplicates and those without a reference: they are set aside, never dropped.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from itertools import islice
+
+import polars as pl
 
 from curate.errors import ProblemsError
 from curate.problems.duplicates import distinct_ids, set_duplicates_aside
@@ -17,9 +20,9 @@ from curate.problems.files import Row, Source, open_file
 from curate.problems.hub import open_folder, open_hub
 from curate.problems.rows import EMPTY_ANSWER, EMPTY_QUESTION, MISSING, lookup, missing_column, to_problem
 from curate.recipe import ProblemsSection, digest, resolve_path
-from curate.records import Problem
+from curate.records import Message, Problem, Reason
 
-__all__ = ["ProblemSet", "fingerprint", "load"]
+__all__ = ["ProblemSet", "fingerprint", "load", "stored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +110,23 @@ def _refuse_wrong_pattern(problems: list[Problem], section: ProblemsSection, sou
             where=source.name,
             hint="correct problems.answer_pattern, or leave it out where the column is the reference itself",
         )
+
+
+def stored(frame: pl.DataFrame) -> list[Problem]:
+    """The problems that a profile keeps, as they were before they were written.
+
+    Args:
+        frame: ``Ledger.problems()``.
+    """
+    return [
+        Problem(
+            problem_id=row["problem_id"],
+            question=row["question"],
+            answers=tuple(row["answers"]),
+            metadata=json.loads(row["metadata"]),
+            messages=tuple(Message(**turn) for turn in row["messages"]),
+            set_aside=Reason(row["set_aside"]) if row["set_aside"] else None,
+            set_aside_why=row["set_aside_why"],
+        )
+        for row in frame.iter_rows(named=True)
+    ]

@@ -33,13 +33,21 @@ another model, another prompt or another verifier.
 {% for outcome, count in outcomes.items() -%}
 | `{{ outcome }}` | {{ "{:,}".format(count) }} |
 {% endfor %}
-| reason for leaving out | problems |
-| --- | ---: |
+| reason for leaving out | problems | mainly |
+| --- | ---: | ---: |
 {% for reason, count in reasons.items() -%}
-| `{{ reason }}` | {{ "{:,}".format(count) }} |
+| `{{ reason }}` | {{ "{:,}".format(count) }} | {{ "{:,}".format(main_reasons.get(reason, 0)) }} |
 {% endfor %}
-A problem may have several reasons. Nothing is deleted: the config `excluded` holds every problem that was left out,
-with its reasons and what to do next.
+A problem may have several reasons; *mainly* counts it once, by the reason that asks for its next step, and adds up to
+the {{ "{:,}".format(problems - kept) }} problems that were left out. Nothing is deleted: the config `excluded` holds \
+them all, with their reasons and what to do next.
+
+{% if audited -%}
+The rollouts were audited: problems whose passes may be lucky guesses (`guessable`) or are mostly shortcuts, and those
+with a suspect reference, were left out. Each is a flag with its evidence in the columns, not a verdict.
+{%- else -%}
+The rollouts were not audited: lucky guesses and passes by shortcuts are still among them.
+{%- endif %}
 
 ## How to load it
 
@@ -68,6 +76,9 @@ kept = load_dataset("PATH_OR_REPO", "default", split="train")
 | `p_below`, `p_in_band`, `p_above` | posterior mass below, in and above the band |
 | `n`, `k`, `n_unscored`, `n_truncated` | scored rollouts, passes, rollouts without verdict, rollouts cut off |
 | `mean_tokens` | mean completion tokens |
+| `p_genuine`, `genuine_rate`, `genuine_low`, `genuine_high` | probability that a pass is genuine; pass rate times it |
+| `risk`, `p_outvote` | what a lone shortcut gains in a group; P(genuine passes outnumber shortcuts), lower bound |
+| `p_luck`, `p_label_wrong` | probability that most passes are luck; that the reference is wrong |
 | `metadata` | the source's other columns, as JSON |
 
 ## Protocol
@@ -89,12 +100,13 @@ kept = load_dataset("PATH_OR_REPO", "default", split="train")
 
 _MEANING = {
     "default": "the kept problems",
-    "excluded": "all others, with `reasons`, `next_step` and `note`",
+    "excluded": "all others, with `reasons`, the evidence for them, `next_step` and `note`",
     "control": "as many problems as were kept, drawn at random from all that could have been: the fair comparison",
+    "repair": "over-hard problems that nothing else speaks against, with what it takes to write easier variants",
 }
 
 
-def render(manifest: dict[str, Any], summary: Summary, rows: dict[str, int], file: str) -> str:
+def render(manifest: dict[str, Any], summary: Summary, rows: dict[str, int], file: str, *, audited: bool) -> str:
     """The card as Markdown.
 
     Args:
@@ -102,6 +114,7 @@ def render(manifest: dict[str, Any], summary: Summary, rows: dict[str, int], fil
         summary: Where the profile stands under the release's band.
         rows: Rows of each config that was written.
         file: The name of each config's parquet file.
+        audited: Whether an audit's reasons are among those for leaving out; its columns are null where not.
     """
     metadata = {
         "configs": [
@@ -122,6 +135,8 @@ def render(manifest: dict[str, Any], summary: Summary, rows: dict[str, int], fil
         model=manifest["model"],
         outcomes=summary.outcomes,
         reasons=summary.reasons,
+        main_reasons=summary.main_reasons,
+        audited=audited,
         rows=rows,
         configs=list(rows),
         meaning=_MEANING,

@@ -1,7 +1,8 @@
 """The release: a folder that ``datasets.load_dataset`` reads, with what was kept, what was not, and a fair control.
 
 Owns the columns of a release and how it is written: sorted, with nothing of the moment in it, so that two releases of
-one profile are the same bytes. Must not sample, and needs no engine and no rollouts: problems and estimates are enough.
+one profile are the same bytes. Must not sample, and needs no engine: problems and estimates are enough. An audit is
+used where there is one; rollouts are read for the repair list where they are on this disk.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any
 import polars as pl
 
 from curate import decide, durable
-from curate.errors import RecipeError, ReleaseError
+from curate.errors import LedgerError, RecipeError, ReleaseError
 from curate.ledger import Ledger
 from curate.publish import card
+from curate.publish.repair import REPAIR, candidates, repairs
 from curate.recipe import BandSection
 from curate.summary import Summary, summarise
 
@@ -32,7 +34,10 @@ _ESTIMATES = (
     *("p_below", "p_in_band", "p_above"),
     *("n", "k", "n_unscored", "n_truncated", "mean_tokens", "outcome"),
 )
-_EXCLUDED = ("next_step", "reasons", "note")
+_RISK = ("p_genuine", "genuine_rate", "genuine_low", "genuine_high", "risk", "p_outvote", "p_luck", "p_label_wrong")
+"""What an audit says of a kept problem; null where none was made."""
+_EVIDENCE = tuple(name for name in decide.EVIDENCE if name not in _RISK)
+_EXCLUDED = ("next_step", "main_reason", "reasons", "note")
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,9 @@ class Release:
 
     path: Path
     rows: dict[str, int]
-    """Rows of each config: ``default``, ``excluded``, ``control``; a config without rows is not written."""
+    """Rows of each config: ``default``, ``excluded``, ``control``, ``repair``; one without rows is not written."""
+    audited: bool
+    """Whether an audit's reasons are among those for leaving out."""
     summary: Summary
 
 
@@ -51,43 +58,59 @@ def filter(
     to: str | Path,
     band: tuple[float, float] | None = None,
     confidence: float | None = None,
+    genuine: bool = False,
 ) -> Release:
     """Write the band-filtered dataset of a profile, with the exclusions and a control.
 
     Configs, each with the one split ``train``: ``default`` has the kept problems; ``excluded`` all others, with their
-    reasons and next steps; ``control`` as many problems as were kept, drawn at random from all that could have been.
-    Nothing is sampled: another band is free.
+    reasons, the evidence and next steps; ``control`` as many problems as were kept, drawn at random from all that could
+    have been; ``repair`` the over-hard ones that nothing else speaks against, with what a rewriting needs. Nothing is
+    sampled: another band is free. Where the profile was audited, what can be guessed, passes by shortcuts or has a
+    suspect reference is left out.
 
     Args:
         profile: The profile's folder; its problems and estimates are read, its rollouts are not needed.
         to: The release's folder, made where it is missing; an older release there is replaced.
         band: Another band than the profile's, both ends inclusive.
         confidence: Another confidence than the profile's, in (0.5, 1).
+        genuine: Apply the band to the genuine pass rate, which an audit estimates, and not to the pass rate.
 
     Returns:
         What was written.
 
     Raises:
         RecipeError: the band or the confidence is none.
-        LedgerError: there is no finished profile there.
+        LedgerError: there is no finished profile there, or its audit is missing where it is needed, or outdated.
         ReleaseError: nothing was kept, or the folder holds something that is no release.
     """
     ledger = Ledger(profile)
     manifest = ledger.manifest()
     asked = _band(BandSection.model_validate(manifest["band"]), band, confidence)
-    estimates = decide.estimate(ledger.estimates(), asked, decide.from_frame(ledger.prior()))
+    estimates, audit = ledger.estimates(), ledger.audit()
+    _refuse_without_audit(ledger, estimates, audit, genuine)
+    belief = decide.from_frame(ledger.prior())
+    estimates = decide.estimate(estimates, asked, belief)
+    if genuine and audit is not None:
+        estimates = decide.by_genuine_rate(estimates, audit, asked, belief)
+    estimates = decide.with_audit(estimates, audit)
     summary = summarise(estimates, manifest["name"], asked, ledger.path)
     rows = (
         ledger.problems()
         .drop("set_aside", "set_aside_why", "prompt")
         .join(estimates.rename({"set_aside_why": "note"}), on="problem_id", how="inner")
+        .with_columns(main_reason=decide.main_reason())
         .sort("problem_id")
     )
     configs = {
-        "default": rows.filter(decide.kept()).select(*_PROBLEM, *_ESTIMATES, "metadata"),
-        "excluded": rows.filter(~decide.kept()).select(*_PROBLEM, *_ESTIMATES, *_EXCLUDED, "metadata"),
+        "default": rows.filter(decide.kept()).select(*_PROBLEM, *_ESTIMATES, *_RISK, "metadata"),
+        "excluded": rows.filter(~decide.kept()).select(
+            *_PROBLEM, *_ESTIMATES, *_RISK, *_EVIDENCE, *_EXCLUDED, "metadata"
+        ),
         "control": _control(rows, summary.kept, manifest["protocol_fingerprint"]).select(
-            *_PROBLEM, *_ESTIMATES, "metadata"
+            *_PROBLEM, *_ESTIMATES, *_RISK, "metadata"
+        ),
+        "repair": repairs(rows.filter(candidates()), ledger, manifest["verifier_fingerprint"]).select(
+            *_PROBLEM, *_ESTIMATES, *_RISK, *REPAIR, "metadata"
         ),
     }
     if summary.kept == 0:
@@ -105,12 +128,25 @@ def filter(
         shutil.rmtree(target / name, ignore_errors=True)
     for name, frame in written.items():
         durable.write(target / name / FILE, lambda file, frame=frame: _write(frame, file))  # type: ignore[misc]
-    release = Release(target, {name: frame.height for name, frame in written.items()}, summary)
-    text = card.render(manifest, summary, release.rows, FILE)
+    release = Release(target, {name: frame.height for name, frame in written.items()}, audit is not None, summary)
+    text = card.render(manifest, summary, release.rows, FILE, audited=release.audited)
     durable.write(target / "README.md", lambda file: file.write_text(text, encoding="utf-8"))
     record = json.dumps(_manifest(manifest, summary, target, release.rows), indent=2, ensure_ascii=False) + "\n"
     durable.write(target / "manifest.json", lambda file: file.write_text(record, encoding="utf-8"))
     return release
+
+
+def _refuse_without_audit(ledger: Ledger, estimates: pl.DataFrame, audit: pl.DataFrame | None, genuine: bool) -> None:
+    if audit is not None and decide.outdated(estimates, audit):
+        raise LedgerError(
+            "the audit is of other rollouts or verdicts than the estimates",
+            where=str(ledger.path / "audit.parquet"),
+            hint=f"make it anew: curate audit {ledger.path}",
+        )
+    if audit is None and genuine:
+        raise LedgerError(
+            "the genuine pass rate needs an audit", where=str(ledger.path), hint=f"curate audit {ledger.path}"
+        )
 
 
 def _band(own: BandSection, band: tuple[float, float] | None, confidence: float | None) -> BandSection:
@@ -137,7 +173,7 @@ def _write(frame: pl.DataFrame, file: Path) -> None:
     from datasets import Features, List, Value
     from pyarrow import parquet
 
-    kinds = {pl.String: "string", pl.Float64: "float64", pl.Int64: "int64"}
+    kinds = {pl.String: "string", pl.Float64: "float64", pl.Int64: "int64", pl.Boolean: "bool"}
     features = Features(
         {
             name: List(Value("string")) if isinstance(kind, pl.List) else Value(kinds[type(kind)])
@@ -161,6 +197,7 @@ def _manifest(manifest: dict[str, Any], summary: Summary, target: Path, rows: di
         "rows": rows,
         "outcomes": summary.outcomes,
         "reasons": summary.reasons,
+        "main_reasons": summary.main_reasons,
         "next_steps": summary.next_steps,
         "versions": manifest["versions"],
         "sha256": {name: hashlib.sha256((target / name / FILE).read_bytes()).hexdigest() for name in rows},
@@ -173,7 +210,7 @@ def _refuse_to_overwrite(target: Path) -> None:
         return
     if not target.is_dir():
         raise ReleaseError("there is a file of that name", where=str(target), hint="choose another folder with --to")
-    ours = {"manifest.json", "README.md", "default", "excluded", "control"}
+    ours = {"manifest.json", "README.md", "default", "excluded", "control", "repair"}
     strangers = sorted(
         entry.name for entry in target.iterdir() if entry.name not in ours and not entry.name.startswith(".")
     )

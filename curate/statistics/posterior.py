@@ -96,7 +96,7 @@ def estimate(prior: Prior, n: ArrayLike, k: ArrayLike, low: float, high: float, 
     for rows in chunks(rollouts.size, prior.grid):
         mass = masses(prior, rollouts[rows], passes[rows])
         linear[rows] = mass @ columns
-        interval[rows] = _quantiles(prior.grid, mass, ((1 - level) / 2, (1 + level) / 2))
+        interval[rows] = quantiles(prior.grid, mass, ((1 - level) / 2, (1 + level) / 2))
     np.clip(linear, 0.0, 1.0, out=linear)
     return Estimates(*(column[which] for column in (linear[:, 0], *interval.T, *linear[:, 1:].T)))
 
@@ -128,7 +128,7 @@ def masses(prior: Prior, n: Ints, k: Ints) -> Floats:
     return mass
 
 
-def _quantiles(grid: Grid, mass: Floats, levels: tuple[float, ...]) -> Floats:
+def quantiles(grid: Grid, mass: Floats, levels: tuple[float, ...]) -> Floats:
     """Quantiles in p, shape (rows, levels): linear in theta within a cell, so continuous in the level."""
     cumulative = np.cumsum(mass, axis=1)
     rows = np.arange(len(mass))

@@ -48,9 +48,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_release_loads_and_adds_up(measured: Ledger, tmp_path: Path) -> None:
     release = filter(measured.path, to=tmp_path / "out")
-    assert release.rows == {"default": 2, "excluded": 4, "control": 2}
+    assert release.rows == {"default": 2, "excluded": 4, "control": 2, "repair": 1}
     out = str(tmp_path / "out")
-    assert sorted(get_dataset_config_names(out)) == ["control", "default", "excluded"]
+    assert sorted(get_dataset_config_names(out)) == ["control", "default", "excluded", "repair"]
     kept = load_dataset(out, split="train")
     assert kept["problem_id"] == ["half", "third"]
     assert kept.features["answers"].feature.dtype == "string"
@@ -77,7 +77,7 @@ def test_two_releases_of_one_profile_are_the_same_bytes(measured: Ledger, tmp_pa
         files = sorted(file for file in (tmp_path / name).rglob("*") if file.is_file())
         digests.append([(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files])
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 5
+    assert len(digests[0]) == 6
 
 
 def test_another_band_samples_nothing_and_replaces_the_older_release(measured: Ledger, tmp_path: Path) -> None:

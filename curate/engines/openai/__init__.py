@@ -97,7 +97,7 @@ class OpenAIEngine:
 
     def render(self, prompt: Prompt) -> str:
         """The text, or the turns one below the other: the server's own chat template is not known."""
-        return prompt.text or "\n".join(f"{turn.role}: {turn.content}" for turn in prompt.messages)
+        return (prompt.text or "\n".join(f"{turn.role}: {turn.content}" for turn in prompt.messages)) + prompt.prefill
 
     async def start(self) -> None:
         """Ask every server what it serves; those that do not answer are set aside.
@@ -223,8 +223,10 @@ class OpenAIEngine:
         }
         if prompt.messages:
             body["messages"] = [{"role": turn.role, "content": turn.content} for turn in prompt.messages]
+            if prompt.prefill:
+                body |= _going_on(body["messages"], prompt.prefill, server)
         else:
-            body["prompt"] = prompt.text
+            body["prompt"] = prompt.text + prompt.prefill
         if n > 1:
             body["n"] = n
         if options.seed_bits:
@@ -316,6 +318,22 @@ class OpenAIEngine:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
+
+
+def _going_on(turns: list[dict[str, str]], prefill: str, server: Server) -> dict[str, Any]:
+    """The fields by which a server goes on with an answer that was begun, where it is known to.
+
+    Raises:
+        EngineError: it is not: most would take the beginning for an answer that is over, and give another.
+    """
+    if not server.neutral:
+        raise EngineError(
+            f"{server.url} is not known to go on with an answer that was begun",
+            where="audit",
+            hint="set the prefill to '' and let the template ask for what you want",
+        )
+    begun = {"role": "assistant", "content": prefill}
+    return {"messages": [*turns, begun], "continue_final_message": True, "add_generation_prompt": False}
 
 
 def _version_url(base_url: str) -> str:

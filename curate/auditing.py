@@ -1,0 +1,268 @@
+"""Auditing: is a rare pass real, can a problem be guessed, and is its reference right? Asked of a profile's rollouts.
+
+Owns the run: it reads the ledger a file at a time, has every rollout measured, and writes what was seen in each beside
+what follows for each problem. Must not sample, nor decide what a signal means: the audit's rooms measure, ``decide``
+says what counts as a reason. A flag is a cause to look and never a verdict: every one of them comes with its evidence.
+
+Of all rollouts the numbers are held in memory, about a hundred bytes each, and never the completions. Nothing is
+written before all of it is known, so a run that is broken off leaves the audit that stood before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from curate import decide
+from curate.audit import bulk, references
+from curate.audit.answers import answer_spaces
+from curate.audit.relative import relative
+from curate.errors import LedgerError
+from curate.ledger import Ledger
+from curate.recipe import BandSection
+from curate.statistics import genuine, guessing
+from curate.statistics.prior import Prior
+from curate.summary import Session, Summary, now, summarise, tally
+
+QUEUE = 20
+"""Suspect references that the result lists; all are in ``audit.parquet``."""
+
+FLAGS = ("wrong_step", "unsupported", "skipped", "repetitive")
+"""What makes a passing rollout count as a shortcut pass: a false stated step, an answer that does not follow from the
+last step, work skipped, or a text that repeats itself."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A reference that is probably wrong."""
+
+    problem_id: str
+    references: tuple[str, ...]
+    probability: float
+    """That it is wrong, under the model of ``audit.references``: a cause to look."""
+    reached: int
+    """Rollouts that reached the reference."""
+    competing: tuple[tuple[str, int], ...]
+    """The other answers and their counts, the commonest first."""
+    why: str
+    """``majority``, ``truncated``, ``fails_itself``, ``contradicted``, joined by commas."""
+    note: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found."""
+
+    path: Path
+    rollouts: int
+    passes: int
+    spoken_of: int
+    """Passes with a stated step that could be checked."""
+    flagged: dict[str, int]
+    """Passes by flag; one pass may have several. ``any`` counts each once."""
+    unmeasured: int
+    """Rollouts that an error of ours left without signals."""
+    guess_verdicts: dict[str, int]
+    """Problems whose answer can be guessed, by what their passes say about it."""
+    reasons: dict[str, int]
+    """Problems by the audit's reasons."""
+    kept_before: int
+    """Problems that the band alone keeps."""
+    suspects: tuple[Suspect, ...]
+    """The first ``QUEUE`` of the references to look at."""
+    summary: Summary
+
+
+def audit(folder: str | Path, *, workers: int | None = None, report: Callable[[int, int], None] | None = None) -> Audit:
+    """Audit a profile: write ``audit.parquet``, and ``audit/rollouts.parquet`` with the signals of each rollout.
+
+    Nothing is sampled. An older audit is replaced; ``filter`` and ``show`` go by the new one.
+
+    Args:
+        folder: The profile.
+        workers: Processes that measure rollouts; None takes one for each core.
+        report: Called with (measured, all) rollouts as the work goes on.
+
+    Raises:
+        LedgerError: there is no finished profile, or its rollouts are not on this disk.
+    """
+    ledger = Ledger(folder)
+    manifest = ledger.manifest()
+    started, begun = now(), time.monotonic()
+    with ledger.writing():
+        estimates = ledger.estimates()
+        rollouts, said = _measured(ledger, manifest["verifier_fingerprint"], workers, report)
+        band = BandSection.model_validate(manifest["band"])
+        problems, queue = _problems(ledger, rollouts, said, band)
+        ledger.write_audit(problems, rollouts)
+        seconds = round(time.monotonic() - begun, 3)
+        session = Session("audit", "none", started, seconds, 0, 0, 0, 0, 0, 0)
+        ledger.write_manifest({**manifest, "sessions": [*manifest.get("sessions", []), vars(session)]})
+    before = summarise(estimates, manifest["name"], band, ledger.path)
+    summary = summarise(decide.with_audit(estimates, problems), manifest["name"], band, ledger.path)
+    passes = rollouts.filter(pl.col("verdict") == "pass")
+    return Audit(
+        path=ledger.path,
+        rollouts=rollouts.height,
+        passes=passes.height,
+        spoken_of=int((passes["steps_stated"] > 0).sum()),
+        flagged={**{name: int(passes[name].sum()) for name in FLAGS}, "any": int(passes["shortcut"].sum())},
+        unmeasured=int(rollouts["audit_error"].is_not_null().sum()),
+        guess_verdicts=tally(problems["guess_verdict"].drop_nulls()),
+        reasons=tally(problems["reasons"].explode().drop_nulls()),
+        kept_before=before.kept,
+        suspects=_suspects(queue),
+        summary=summary,
+    )
+
+
+# -- rollouts ---------------------------------------------------------------------------------------------------------
+
+_NARROW: dict[pl.DataType, type[pl.DataType]] = {pl.Int64(): pl.Int32, pl.Float64(): pl.Float32}
+"""A million rollouts are held in half the memory so."""
+
+
+def _measured(
+    ledger: Ledger, fingerprint: str, workers: int | None, report: Callable[[int, int], None] | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The signals of every judged rollout, and what each of them answered."""
+    numbers: list[pl.DataFrame] = []
+    said: list[pl.DataFrame] = []
+    total = ledger.scan_verdicts(fingerprint).select("problem_id", "index").unique().select(pl.len()).collect().item()
+    done = 0
+    for batch in bulk.audit_rollouts(_completions(ledger, fingerprint), workers):
+        said.append(batch.select("problem_id", "verdict", "answer"))
+        narrow = [pl.col(name).cast(_NARROW[kind]) for name, kind in batch.schema.items() if kind in _NARROW]
+        numbers.append(batch.drop("answer").with_columns(narrow))
+        done += batch.height
+        if report is not None:
+            report(done, max(done, total))
+    if not numbers:
+        raise LedgerError(
+            "the rollouts of this profile are not on this disk",
+            where=str(ledger.path),
+            hint="they are where it was made; profiling again with the same recipe draws the same",
+        )
+    frame = relative(pl.concat(numbers))
+    flags = {"wrong_step": pl.col("steps_false") > 0, "unsupported": ~pl.col("answer_follows")}
+    frame = frame.with_columns(test.fill_null(False).alias(name) for name, test in flags.items())
+    shortcut = (pl.col("verdict") == "pass") & pl.any_horizontal(FLAGS)
+    return frame.with_columns(shortcut=shortcut).sort("problem_id", "index"), pl.concat(said)
+
+
+def _completions(ledger: Ledger, fingerprint: str) -> Iterator[pl.DataFrame]:
+    for frame in ledger.judged(fingerprint):
+        yield frame.select(bulk.INPUTS)
+
+
+# -- problems ---------------------------------------------------------------------------------------------------------
+
+
+def _problems(
+    ledger: Ledger, rollouts: pl.DataFrame, said: pl.DataFrame, band: BandSection
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The evidence of each problem in source order, and the queue of references, with those who answered otherwise."""
+    problems = ledger.problems()
+    tallies = references.tally(said, problems)
+    queue = references.suspects(tallies, references.signs(problems))
+    frame = (
+        problems.select("problem_id")
+        .join(_counts(rollouts), on="problem_id", how="left", maintain_order="left")
+        .with_columns(pl.col(_COUNTED).fill_null(0))
+        .join(queue, on="problem_id", how="left", maintain_order="left")
+    )
+    belief = decide.from_frame(ledger.prior())
+    frame = pl.concat([frame, _guesses(problems, frame, tallies, belief, band)], how="horizontal")
+    frame = pl.concat([frame, _genuine(frame, belief, band)], how="horizontal")
+    frame = frame.with_columns(reasons=decide.audit_reasons())
+    more = ("label_note", "competing_answers", "competing_counts")
+    return frame.select("problem_id", *decide.EVIDENCE, *more, "reasons"), queue.join(
+        problems.select("problem_id", "answers"), on="problem_id", how="left", maintain_order="left"
+    )
+
+
+_COUNTED = ("n_audited", "n_passes", "n_checked", "n_shortcut", "n_steps_false", "n_repetitive")
+
+
+def _counts(rollouts: pl.DataFrame) -> pl.DataFrame:
+    scored, passed = pl.col("verdict") != "unscored", pl.col("verdict") == "pass"
+    tests = {
+        "n_audited": scored,
+        "n_passes": passed,
+        "n_checked": passed & pl.col("audit_error").is_null(),
+        "n_shortcut": pl.col("shortcut"),
+        "n_steps_false": passed & pl.col("wrong_step"),
+        "n_repetitive": passed & pl.col("repetitive"),
+    }
+    return rollouts.group_by("problem_id").agg(test.sum().cast(pl.Int64).alias(name) for name, test in tests.items())
+
+
+def _guesses(
+    problems: pl.DataFrame, frame: pl.DataFrame, tallies: pl.DataFrame, belief: Prior, band: BandSection
+) -> pl.DataFrame:
+    """What a guess would do on each problem, and whether its passes are more than that."""
+    said: dict[str, dict[str, int]] = {name: {} for name in problems["problem_id"]}
+    for name, answer, count in tallies.select("problem_id", "answer", "count").iter_rows():
+        said[name][answer] = count
+    answers = [tuple(accepted) for accepted in problems["answers"]]
+    spaces = answer_spaces(problems["question"].to_list(), answers, list(said.values()))
+    a, b = (np.array([getattr(space, name) for space in spaces]) for name in ("a", "b"))
+    n, k = frame["n_audited"].to_numpy(), frame["n_passes"].to_numpy()
+    few = np.array([space.few for space in spaces])
+    sampled = n > 0
+    verdicts = guessing.guess_verdicts(n, k, a, b, prior=belief, confidence=band.confidence)
+    flagged = guessing.guessable(n, k, a, b, few, prior=belief, confidence=band.confidence)
+    open_ended = np.isnan(a)
+    told = pl.DataFrame(
+        {
+            "guess_kind": [space.kind.value for space in spaces],
+            "guess_rate": [space.guess_rate for space in spaces],
+            "guess_p": guessing.guess_test(n, k, a, b),
+            "guess_verdict": [verdict.value for verdict in verdicts],
+            "p_luck": guessing.p_luck(n, k, a, b, prior=belief),
+            "guessable": flagged,
+        },
+        schema_overrides={"guess_rate": pl.Float64},
+    )
+    asked = pl.Series(sampled & ~open_ended)
+    return told.with_columns(
+        pl.when(asked).then(pl.col("guess_p", "guess_verdict", "p_luck")),
+        guessable=pl.col("guessable") & pl.Series(sampled),
+    )
+
+
+def _genuine(frame: pl.DataFrame, belief: Prior, band: BandSection) -> pl.DataFrame:
+    """The genuine pass rate and what a group would make of the passes."""
+    n, k, checked, flagged = (frame[name].to_numpy() for name in ("n_audited", "n_passes", "n_checked", "n_shortcut"))
+    a, b = genuine.genuine_prior(checked, checked - flagged)
+    found = genuine.genuine(belief, n, k, checked, checked - flagged, band.group_size, a=a, b=b)
+    columns = {
+        "p_genuine": found.p_genuine,
+        "genuine_rate": found.rate,
+        "genuine_low": found.low,
+        "genuine_high": found.high,
+        "p_outvote": found.p_outvote,
+        "risk": found.risk,
+    }
+    return pl.DataFrame(columns).with_columns(pl.when(pl.Series(n > 0)).then(pl.all()))
+
+
+def _suspects(queue: pl.DataFrame) -> tuple[Suspect, ...]:
+    listed = queue.filter(pl.col("label_why") != "").head(QUEUE)
+    return tuple(
+        Suspect(
+            problem_id=row["problem_id"],
+            references=tuple(row["answers"]),
+            probability=row["p_label_wrong"],
+            reached=row["reference_count"],
+            competing=tuple(zip(row["competing_answers"], row["competing_counts"], strict=True)),
+            why=row["label_why"],
+            note=row["label_note"],
+        )
+        for row in listed.iter_rows(named=True)
+    )
