@@ -1,4 +1,4 @@
-# make demo      profile the embedded tiny model on its problems, filter, and say what was kept and why
+# make demo      profile the embedded tiny model on its problems, audit, filter, and say what was kept and why
 # make test      everything that needs no GPU and no network
 # make check     format, lint, types and the house rules
 # make test-vllm the tests that need the real vLLM engine, in an environment of their own (CPU build)
@@ -20,6 +20,7 @@ export TOKENIZERS_PARALLELISM ?= false
 
 demo: $(VENV)/.installed
 	$(BIN)/curate profile recipes/demo.yaml >/dev/null   # the same summary follows
+	$(BIN)/curate audit profiles/demo >/dev/null
 	$(BIN)/curate filter profiles/demo --to out/demo
 	@echo "look closer: $(BIN)/curate show profiles/demo"
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from curate.auditing import audit as audit_profile
     from curate.importing import import_rollouts as import_rollouts
     from curate.planning import plan as plan
+    from curate.probing import probe_early as probe_early
+    from curate.probing import probe_guess as probe_guess
+    from curate.probing import probe_judge as probe_judge
     from curate.profiling import profile as profile
     from curate.publish.release import filter as filter
     from curate.recipe import load as load_recipe
@@ -25,11 +28,23 @@ _CALLS = {
     "verify": ("curate.verifying", "verify"),
     # A module of that name is the audit's room, so the call has a longer one.
     "audit_profile": ("curate.auditing", "audit"),
+    **{name: ("curate.probing", name) for name in ("probe_guess", "probe_early", "probe_judge")},
     "filter": ("curate.publish.release", "filter"),
     "load_recipe": ("curate.recipe", "load"),
 }
 
-__all__ = ["audit_profile", "filter", "import_rollouts", "load_recipe", "plan", "profile", "verify"]
+__all__ = [
+    "audit_profile",
+    "filter",
+    "import_rollouts",
+    "load_recipe",
+    "plan",
+    "probe_early",
+    "probe_guess",
+    "probe_judge",
+    "profile",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

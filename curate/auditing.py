@@ -1,10 +1,11 @@
 """Auditing: is a rare pass real, can a problem be guessed, and is its reference right? Asked of a profile's rollouts.
 
-Owns the run: it reads the ledger a file at a time, has every rollout measured, and writes what was seen in each beside
-what follows for each problem. Must not sample, nor decide what a signal means: the audit's rooms measure, ``decide``
-says what counts as a reason. A flag is a cause to look and never a verdict: every one of them comes with its evidence.
+Owns the run: it reads the ledger a file at a time, has every rollout measured, joins what probes drew, and writes what
+was seen in each rollout beside what follows for each problem. Must not sample, nor decide what a signal means: the
+audit's rooms measure, ``decide`` says what counts as a reason. A flag is a cause to look and never a verdict: every one
+of them comes with its evidence.
 
-Of all rollouts the numbers are held in memory, about a hundred bytes each, and never the completions. Nothing is
+Of all rollouts the numbers are held in memory, some hundred bytes each, and never the completions. Nothing is
 written before all of it is known, so a run that is broken off leaves the audit that stood before.
 """
 
@@ -24,17 +25,19 @@ from curate.audit.answers import answer_spaces
 from curate.audit.relative import relative
 from curate.errors import LedgerError
 from curate.ledger import Ledger
+from curate.probing import cot_pass, read_probe
 from curate.recipe import BandSection
 from curate.statistics import genuine, guessing
 from curate.statistics.prior import Prior
-from curate.summary import Session, Summary, now, summarise, tally
+from curate.summary import Session, Summary, estimate_anew, now, summarise, tally
 
 QUEUE = 20
 """Suspect references that the result lists; all are in ``audit.parquet``."""
 
-FLAGS = ("wrong_step", "unsupported", "skipped", "repetitive")
+FLAGS = ("wrong_step", "unsupported", "skipped", "repetitive", "unneeded", "refuted")
 """What makes a passing rollout count as a shortcut pass: a false stated step, an answer that does not follow from the
-last step, work skipped, or a text that repeats itself."""
+last step, work skipped, a text that repeats itself; and where it was probed, an answer that comes as well without any
+of the reasoning, or reasoning that a judge's votes do not find to support it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class Audit:
     """Passes with a stated step that could be checked."""
     flagged: dict[str, int]
     """Passes by flag; one pass may have several. ``any`` counts each once."""
+    probes: dict[str, int]
+    """What probes were held and used, by kind: problems of ``guess``, rollouts of ``early`` and ``judge``."""
+    cot_pass: tuple[int, float, float] | None
+    """K, Pass@K and CoT-Pass@K (arXiv 2506.14245) for the group size, where a judge's votes allow it."""
     unmeasured: int
     """Rollouts that an error of ours left without signals."""
     guess_verdicts: dict[str, int]
@@ -81,7 +88,8 @@ class Audit:
 def audit(folder: str | Path, *, workers: int | None = None, report: Callable[[int, int], None] | None = None) -> Audit:
     """Audit a profile: write ``audit.parquet``, and ``audit/rollouts.parquet`` with the signals of each rollout.
 
-    Nothing is sampled. An older audit is replaced; ``filter`` and ``show`` go by the new one.
+    Nothing is sampled. Probes that were drawn (``curate.probing``) are used. An older audit is replaced; ``filter`` and
+    ``show`` go by the new one. Estimates that a killed run left behind its rollouts are brought up to date.
 
     Args:
         folder: The profile.
@@ -94,14 +102,17 @@ def audit(folder: str | Path, *, workers: int | None = None, report: Callable[[i
     ledger = Ledger(folder)
     manifest = ledger.manifest()
     started, begun = now(), time.monotonic()
+    band = BandSection.model_validate(manifest["band"])
+    probes = {kind: read_probe(folder, kind) for kind in ("guess", "early", "judge")}
     with ledger.writing():
-        estimates = ledger.estimates()
+        ledger.estimates()
         rollouts, said = _measured(ledger, manifest["verifier_fingerprint"], workers, report)
-        band = BandSection.model_validate(manifest["band"])
-        problems, queue = _problems(ledger, rollouts, said, band)
+        rollouts = _flagged(rollouts, probes["early"], probes["judge"])
+        estimates = _current_estimates(ledger, rollouts)
+        problems, queue = _problems(ledger, rollouts, said, probes["guess"], band)
         ledger.write_audit(problems, rollouts)
-        seconds = round(time.monotonic() - begun, 3)
-        session = Session("audit", "none", started, seconds, 0, 0, 0, 0, 0, 0)
+        session = Session("audit", "none", started, round(time.monotonic() - begun, 3), 0, 0, 0, 0, 0, 0)
+        manifest = ledger.manifest()
         ledger.write_manifest({**manifest, "sessions": [*manifest.get("sessions", []), vars(session)]})
     before = summarise(estimates, manifest["name"], band, ledger.path)
     summary = summarise(decide.with_audit(estimates, problems), manifest["name"], band, ledger.path)
@@ -112,6 +123,8 @@ def audit(folder: str | Path, *, workers: int | None = None, report: Callable[[i
         passes=passes.height,
         spoken_of=int((passes["steps_stated"] > 0).sum()),
         flagged={**{name: int(passes[name].sum()) for name in FLAGS}, "any": int(passes["shortcut"].sum())},
+        probes={kind: counts.height for kind, counts in probes.items() if counts is not None},
+        cot_pass=_cot_pass(folder, band.group_size) if probes["judge"] is not None else None,
         unmeasured=int(rollouts["audit_error"].is_not_null().sum()),
         guess_verdicts=tally(problems["guess_verdict"].drop_nulls()),
         reasons=tally(problems["reasons"].explode().drop_nulls()),
@@ -148,11 +161,42 @@ def _measured(
             where=str(ledger.path),
             hint="they are where it was made; profiling again with the same recipe draws the same",
         )
-    frame = relative(pl.concat(numbers))
-    flags = {"wrong_step": pl.col("steps_false") > 0, "unsupported": ~pl.col("answer_follows")}
+    return relative(pl.concat(numbers)), pl.concat(said)
+
+
+def _flagged(frame: pl.DataFrame, early: pl.DataFrame | None, judge: pl.DataFrame | None) -> pl.DataFrame:
+    """Which passes count as shortcuts, and by which flags."""
+    key = ["problem_id", "index"]
+    nothing = pl.DataFrame(schema={"problem_id": pl.String, "index": pl.Int32, "n": pl.Int64, "k": pl.Int64})
+    asked = nothing if early is None else early.filter(pl.col("cut") == 0.0)
+    votes = nothing if judge is None else judge
+    bare = asked.select(*key, early_n=pl.col("n"), early_k=pl.col("k"))
+    said = votes.select(*key, judge_n=pl.col("n"), judge_k=pl.col("k"))
+    frame = frame.join(bare, on=key, how="left").join(said, on=key, how="left")
+    flags = {
+        "wrong_step": pl.col("steps_false") > 0,
+        "unsupported": ~pl.col("answer_follows"),
+        "unneeded": pl.col("early_k") * 2 > pl.col("early_n"),
+        "refuted": (pl.col("judge_k") * 2 <= pl.col("judge_n")) & (pl.col("judge_n") > 0),
+    }
     frame = frame.with_columns(test.fill_null(False).alias(name) for name, test in flags.items())
     shortcut = (pl.col("verdict") == "pass") & pl.any_horizontal(FLAGS)
-    return frame.with_columns(shortcut=shortcut).sort("problem_id", "index"), pl.concat(said)
+    return frame.with_columns(shortcut=shortcut).sort(key)
+
+
+def _current_estimates(ledger: Ledger, rollouts: pl.DataFrame) -> pl.DataFrame:
+    """The estimates, made anew where a run that was killed drew more than it estimated."""
+    counted = ledger.problems().select("problem_id").join(_counts(rollouts), on="problem_id", how="left")
+    if decide.outdated(ledger.estimates(), counted.with_columns(pl.col(_COUNTED).fill_null(0))):
+        estimate_anew(ledger)
+    return ledger.estimates()
+
+
+def _cot_pass(folder: str | Path, k: int) -> tuple[int, float, float] | None:
+    try:
+        return k, *cot_pass(folder, k)
+    except LedgerError:  # not all passes of any problem were judged
+        return None
 
 
 def _completions(ledger: Ledger, fingerprint: str) -> Iterator[pl.DataFrame]:
@@ -164,7 +208,7 @@ def _completions(ledger: Ledger, fingerprint: str) -> Iterator[pl.DataFrame]:
 
 
 def _problems(
-    ledger: Ledger, rollouts: pl.DataFrame, said: pl.DataFrame, band: BandSection
+    ledger: Ledger, rollouts: pl.DataFrame, said: pl.DataFrame, probe: pl.DataFrame | None, band: BandSection
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The evidence of each problem in source order, and the queue of references, with those who answered otherwise."""
     problems = ledger.problems()
@@ -177,7 +221,7 @@ def _problems(
         .join(queue, on="problem_id", how="left", maintain_order="left")
     )
     belief = decide.from_frame(ledger.prior())
-    frame = pl.concat([frame, _guesses(problems, frame, tallies, belief, band)], how="horizontal")
+    frame = pl.concat([frame, _guesses(problems, frame, tallies, probe, belief, band)], how="horizontal")
     frame = pl.concat([frame, _genuine(frame, belief, band)], how="horizontal")
     frame = frame.with_columns(reasons=decide.audit_reasons())
     more = ("label_note", "competing_answers", "competing_counts")
@@ -203,7 +247,12 @@ def _counts(rollouts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _guesses(
-    problems: pl.DataFrame, frame: pl.DataFrame, tallies: pl.DataFrame, belief: Prior, band: BandSection
+    problems: pl.DataFrame,
+    frame: pl.DataFrame,
+    tallies: pl.DataFrame,
+    probe: pl.DataFrame | None,
+    belief: Prior,
+    band: BandSection,
 ) -> pl.DataFrame:
     """What a guess would do on each problem, and whether its passes are more than that."""
     said: dict[str, dict[str, int]] = {name: {} for name in problems["problem_id"]}
@@ -212,6 +261,8 @@ def _guesses(
     answers = [tuple(accepted) for accepted in problems["answers"]]
     spaces = answer_spaces(problems["question"].to_list(), answers, list(said.values()))
     a, b = (np.array([getattr(space, name) for space in spaces]) for name in ("a", "b"))
+    if probe is not None:
+        a, b = _probed(problems, probe, a, b)
     n, k = frame["n_audited"].to_numpy(), frame["n_passes"].to_numpy()
     few = np.array([space.few for space in spaces])
     sampled = n > 0
@@ -221,19 +272,26 @@ def _guesses(
     told = pl.DataFrame(
         {
             "guess_kind": [space.kind.value for space in spaces],
-            "guess_rate": [space.guess_rate for space in spaces],
+            "guess_rate": a / (a + b),
             "guess_p": guessing.guess_test(n, k, a, b),
             "guess_verdict": [verdict.value for verdict in verdicts],
             "p_luck": guessing.p_luck(n, k, a, b, prior=belief),
             "guessable": flagged,
         },
-        schema_overrides={"guess_rate": pl.Float64},
-    )
+    ).with_columns(pl.col("guess_rate").fill_nan(None))
     asked = pl.Series(sampled & ~open_ended)
     return told.with_columns(
         pl.when(asked).then(pl.col("guess_p", "guess_verdict", "p_luck")),
         guessable=pl.col("guessable") & pl.Series(sampled),
     )
+
+
+def _probed(problems: pl.DataFrame, probe: pl.DataFrame, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The guess rates with what a probe drew; an answer that looked open begins at Jeffreys once a bare one passed."""
+    drawn = problems.select("problem_id").join(probe, on="problem_id", how="left", maintain_order="left")
+    n, k = (drawn[name].fill_null(0).to_numpy() for name in ("n_guess", "k_guess"))
+    found = np.isnan(a) & (k > 0)
+    return np.where(found, 0.5, a) + k, np.where(found, 0.5, b) + n - k
 
 
 def _genuine(frame: pl.DataFrame, belief: Prior, band: BandSection) -> pl.DataFrame:

@@ -96,11 +96,7 @@ def sum_up(ledger: Ledger, session: Session, belief: Prior | None = None) -> Sum
     with ledger.summing_up():
         manifest = ledger.manifest()
         band = BandSection.model_validate(manifest["band"])
-        counts = decide.count(ledger, manifest["verifier_fingerprint"], manifest["pilot"])
-        prior = decide.learn(counts, band) if belief is None else belief
-        estimates = decide.estimate(counts, band, prior)
-        ledger.write_prior(decide.to_frame(prior))
-        ledger.write_estimates(estimates)
+        estimates = estimate_anew(ledger, belief)
         summary = summarise(estimates, manifest["name"], band, ledger.path)
         sessions = [*manifest.get("sessions", []), vars(session)]
         ledger.write_manifest(
@@ -113,6 +109,23 @@ def sum_up(ledger: Ledger, session: Session, belief: Prior | None = None) -> Sum
             }
         )
     return summary
+
+
+def estimate_anew(ledger: Ledger, belief: Prior | None = None) -> pl.DataFrame:
+    """Estimate every problem from all that is on disk, and write it.
+
+    Args:
+        ledger: The profile, which the caller holds.
+        belief: The prior to go by; None learns it from all counts.
+    """
+    manifest = ledger.manifest()
+    band = BandSection.model_validate(manifest["band"])
+    counts = decide.count(ledger, manifest["verifier_fingerprint"], manifest["pilot"])
+    prior = decide.learn(counts, band) if belief is None else belief
+    estimates = decide.estimate(counts, band, prior)
+    ledger.write_prior(decide.to_frame(prior))
+    ledger.write_estimates(estimates)
+    return estimates
 
 
 def summarise(estimates: pl.DataFrame, name: str, band: BandSection, path: Path) -> Summary:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from builders import FINGERPRINT, problem, rollout, verdict
+from builders import FINGERPRINT, problem, rehearsal, rollout, verdict, yaml_file
 from passes import FAIL, PASS, Said, every_kind, session, written
 
 import curate
@@ -16,7 +16,9 @@ from curate import decide
 from curate.auditing import audit
 from curate.errors import LedgerError
 from curate.ledger import Ledger
+from curate.profiling import profile
 from curate.publish.release import filter
+from curate.recipe import load
 from curate.summary import sum_up
 from curate.viewing import overview
 from curate.viewing import problem as view
@@ -55,7 +57,9 @@ def test_every_flag_has_its_evidence(ledger: Ledger) -> None:
     assert rows["honest"]["risk"] < rows["mixed"]["risk"] < rows["bare"]["risk"]
     assert rows["again"]["genuine_rate"] is None
     # The columns with the false step do not spell the answer either.
-    assert found.flagged == {"wrong_step": 12, "unsupported": 12, "skipped": 24, "repetitive": 0, "any": 36}
+    by_text = {"wrong_step": 12, "unsupported": 12, "skipped": 24, "repetitive": 0}
+    assert found.flagged == {**by_text, "unneeded": 0, "refuted": 0, "any": 36}
+    assert (found.probes, found.cot_pass) == ({}, None)
     assert (found.rollouts, found.passes, found.spoken_of, found.unmeasured) == (228, 100, 76, 0)
     assert found.kept_before == 6
     assert found.summary.kept == 4
@@ -177,6 +181,73 @@ def test_the_view_of_a_problem_says_why_it_is_flagged(ledger: Ledger) -> None:
     assert [one["wrong_step"] for one in seen.rollouts[:16]] == [True] * 12 + [False] * 4
     assert view(ledger.path, "label").competing == (("2868", 30), ("3000", 1), ("3001", 1))
     assert view(ledger.path, "broken").label_note == "parses to nothing"
+
+
+def probed(folder: Path) -> Path:
+    """A finished profile of six problems on a script, with a judge who refutes two of them.
+
+    Asked for the bare answer it passes half the time; cut before any work it always passes three of the problems.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    script = {
+        "default": {
+            "pass_rate": 0.6,
+            "right": "first two, then two more make it, so \\boxed{4}",
+            "wrong": "\\boxed{5}",
+        },
+        "prompts": {
+            r"(?s)asked [345]\b.*answer is \\boxed\{$": {"pass_rate": 1.0, "right": "4}"},
+            r"answer is \\boxed\{$": {"pass_rate": 0.0, "wrong": "7}"},
+            r"reasoning\.\\boxed\{$": {"pass_rate": 0.5, "right": "4}", "wrong": "9}"},
+        },
+    }
+    replies = {
+        "default": {"pass_rate": 1.0, "right": "YES"},
+        "prompts": {"asked [01]\\b": {"pass_rate": 0.0, "wrong": "NO"}},
+    }
+    judge = {"kind": "scripted", "options": {"script": str(yaml_file(folder / "judge.yaml", replies))}}
+    sections = {"judge": {"model": {"path": "a judge"}, "engine": judge}, "early": {"below": 1.0}}
+    profile(load(rehearsal(folder, 6, script=script, audit=sections)), into=folder / "out", fixed_n=12)
+    return folder / "out"
+
+
+def test_what_probes_drew_is_used(tmp_path: Path) -> None:
+    folder = probed(tmp_path)
+    before = audit(folder)
+    assert before.flagged["unneeded"] == before.flagged["refuted"] == 0
+    curate.probe_guess(folder)
+    curate.probe_early(folder)
+    curate.probe_judge(folder)
+    found = audit(folder)
+    passes = dict(Ledger(folder).estimates().select("problem_id", "k").iter_rows())
+    assert found.probes["guess"] == 6
+    assert found.probes["judge"] == sum(passes.values())
+    # All passes of the problems that the judge refutes, and of the others the four that were cut.
+    assert found.flagged["refuted"] == passes["p0"] + passes["p1"]
+    assert found.flagged["unneeded"] == sum(min(passes[name], 4) for name in ("p3", "p4", "p5"))
+    table = Ledger(folder).audit()
+    assert table is not None
+    rows = {row["problem_id"]: row for row in table.iter_rows(named=True)}
+    assert all(0.25 < row["guess_rate"] < 0.75 for row in rows.values())
+    assert {name for name, row in rows.items() if "shortcut" in row["reasons"]} >= {"p0", "p1"}
+    assert "shortcut" not in rows["p2"]["reasons"]
+    assert found.cot_pass is not None
+    k, passing, reasoned = found.cot_pass
+    assert k == 8
+    # Of six problems two have no pass with right reasoning; 8 of 12 draws of the others hold one for sure or nearly.
+    assert 0.6 < reasoned <= 4 / 6 + 1e-9 < passing
+
+
+def test_estimates_that_a_killed_run_left_behind_are_brought_up_to_date(ledger: Ledger) -> None:
+    with ledger.writing():
+        ledger.append_rollouts([rollout("honest", 32, completion=r"\boxed{2832}")])
+        ledger.append_verdicts(FINGERPRINT, [verdict("honest", 32, PASS, answer="2832")])
+    assert ledger.estimates()["n"][0] == 32
+    audit(ledger.path)
+    estimates, table = ledger.estimates(), ledger.audit()
+    assert table is not None
+    assert (estimates["n"][0], estimates["k"][0]) == (33, 17)
+    assert not decide.outdated(estimates, table)
 
 
 def test_a_problem_that_came_after_the_audit_has_no_evidence() -> None:

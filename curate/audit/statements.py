@@ -100,10 +100,10 @@ def _braced(text: str, start: int) -> tuple[int, str]:
 def last_place(text: str, answer: str | None, found: list[Statement]) -> int:
     """Where the last statement of the answer begins; else where its text stands last; else the end of the text."""
     if found:
-        # ``The answer is \boxed{4}`` is one statement, which begins with its words.
+        # ``The answer is $\boxed{4}$`` is one statement, which begins with its words.
         last = found[-1]
         for one in reversed(found[:-1]):
-            if one.end < last.start:
+            if one.end < last.start or any(map(str.isalnum, one.content)):
                 break
             last = one
         return last.start

@@ -34,6 +34,8 @@ FLAG_MEANING = {
     "unsupported": "the answer does not follow from the last step",
     "skipped": "it shows far less work than its like",
     "repetitive": "it repeats itself",
+    "unneeded": "its answer comes as well without the reasoning",
+    "refuted": "a judge does not find that its reasoning supports it",
 }
 """An audit's flags in words."""
 
@@ -171,9 +173,14 @@ def print_audit(found: Audit, console: Console | None = None) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("why flagged", "passes", ""):
         table.add_column(heading, justify="right" if heading == "passes" else "left")
-    for flag in FLAGS:
+    for flag in (name for name in FLAGS if found.flagged[name] or not name.startswith(("unneeded", "refuted"))):
         table.add_row(flag, f"{found.flagged[flag]:,}", f"[dim]{FLAG_MEANING[flag]}[/dim]")
     out.print(table)
+    if found.probes:
+        out.print("probes used: " + ", ".join(f"{kind} {count:,}" for kind, count in found.probes.items()))
+    if found.cot_pass is not None:
+        k, passing, reasoned = found.cot_pass
+        out.print(f"Pass@{k} {passing:.3f}, CoT-Pass@{k} {reasoned:.3f}: with right reasoning, by the judge")
     if found.guess_verdicts:
         out.print(
             "\nproblems that can be guessed: "

@@ -70,8 +70,8 @@ def main() -> None:
     print(f"{found.rollouts:,} rollouts, {found.passes:,} passes, {found.flagged['any']:,} flagged")
     print(f"measuring {measured[-1] - began:.1f} s, weighing and writing {began + seconds - measured[-1]:.1f} s")
     print(
-        f"a million: {seconds * million:.0f} s on the wall, {used * million / 2:.0f} s of two cores;"
-        f" {TARGET:.0f} wanted"
+        f"a million: {seconds * million:.0f} s on the wall, {used * million / 2:.0f} s of two cores' time; "
+        f"{TARGET:.0f} s wanted"
     )
     print(f"memory at most {most:.0f} MiB with the workers; signals on disk {size:.1f} MiB")
 

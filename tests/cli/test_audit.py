@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from builders import rehearsal
 from passes import every_kind
 
 from curate.cli.main import run
@@ -73,6 +74,15 @@ def test_filter_says_whether_the_profile_was_audited(
     assert "not audited" not in said
     assert "(default 4, excluded 5, control 4)" in said
     assert run(["filter", str(folder), "--to", str(tmp_path / "out"), "--genuine"]) == 0
+
+
+def test_a_probe_is_drawn_first_and_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = rehearsal(tmp_path, 6, script={"default": {"pass_rate": 0.5}})
+    assert run(["profile", str(recipe), "--into", str(tmp_path / "out"), "--fixed", "8"]) == 0
+    assert run(["audit", str(tmp_path / "out"), "--probe", "guess", "--draws", "4"]) == 0
+    assert "probes used: guess 6" in capsys.readouterr().out
+    assert run(["audit", str(tmp_path / "out"), "--probe", "judge"]) == 2
+    assert "names no judge" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

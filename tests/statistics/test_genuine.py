@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from curate.statistics.genuine import cot_pass_at, genuine, genuine_prior
+from curate.statistics.genuine import cot_pass_at, genuine, genuine_masses, genuine_prior
 from curate.statistics.prior import Prior, fit_prior, jeffreys, make_grid
 
 GRID = make_grid((0.2, 0.8))
@@ -33,6 +33,33 @@ def test_the_genuine_pass_rate_is_that_of_simulated_draws(n, k, audited, found):
     assert made.low[0] == pytest.approx(np.quantile(p * q, 0.025), abs=2e-3)
     assert made.high[0] == pytest.approx(np.quantile(p * q, 0.975), abs=3e-3)
     assert made.p_genuine[0] == pytest.approx(q.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "audited", "found"), [(8, 0, 0, 0), (8, 2, 2, 0), (16, 9, 9, 7), (64, 40, 8, 8), (128, 120, 60, 30)]
+)
+def test_the_masses_around_a_band_are_those_of_simulated_draws(n, k, audited, found):
+    draw = np.random.default_rng(n + k)
+    made = draw.beta(k + 0.5, n - k + 0.5, size=1_000_000) * draw.beta(
+        1.5 + found, 0.5 + audited - found, size=1_000_000
+    )
+    below, inside, above = genuine_masses(JEFFREYS, [n], [k], [audited], [found], 0.2, 0.8, a=1.5, b=0.5)
+    assert below[0] == pytest.approx((made < 0.2).mean(), abs=3e-3)
+    assert inside[0] == pytest.approx(((made >= 0.2) & (made <= 0.8)).mean(), abs=3e-3)
+    assert above[0] == pytest.approx((made > 0.8).mean(), abs=3e-3)
+
+
+def test_masses_of_many_problems_are_those_of_each_and_a_band_of_all_holds_all():
+    rows = [(8, 3, 3, 1), (16, 9, 9, 7), (8, 3, 3, 1), (0, 0, 0, 0)]
+    together = genuine_masses(JEFFREYS, *np.array(rows).T, 0.2, 0.8)
+    assert together.shape == (3, 4)
+    for place, row in enumerate(rows):
+        alone = genuine_masses(JEFFREYS, *np.array([row]).T, 0.2, 0.8)
+        assert together[:, place] == pytest.approx(alone[:, 0])
+    assert together.sum(axis=0) == pytest.approx(1.0)
+    assert genuine_masses(JEFFREYS, *np.array(rows).T, 0.0, 1.0)[1] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="a band needs"):
+        genuine_masses(JEFFREYS, [8], [3], [3], [1], 0.8, 0.2)
 
 
 def test_the_interval_covers_what_it_says_over_problems_drawn_from_the_prior():
