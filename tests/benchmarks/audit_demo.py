@@ -2,8 +2,8 @@
 
 The embedded model is profiled on its own problems, and the profile is audited. The judge is ``curate.demo.judging``,
 which the audit does not use. Guessable are the families that ask for what is out of the model's reach and has few
-answers; ``parity-table`` has two answers and is within its reach: it counts neither as guessable nor, in the second
-figure, as genuine.
+answers. ``parity-table`` has two answers and steps within the model's reach, so it is told apart: a problem whose
+rollouts take every right step, and then answer like a coin, is no genuine one.
 
     python tests/benchmarks/audit_demo.py [--profile DIR]     # a finished profile of recipes/demo.yaml, or make one
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from curate.auditing import audit
+from curate.demo.families import read
 from curate.demo.judging import Work, judge, statements
 from curate.ledger import Ledger
 from curate.profiling import profile
@@ -35,8 +36,12 @@ class Found:
     """Problems of the guessable families flagged ``guessable``."""
     genuine: tuple[int, int]
     """In-band additions and multiplications with any of the audit's reasons."""
-    genuine_guessable: tuple[int, int]
-    """In-band problems of every other family, ``parity-table`` included, flagged ``guessable``."""
+    table: tuple[int, int]
+    """In-band problems of ``parity-table`` flagged ``guessable``."""
+    table_flagged: tuple[int, int]
+    """Of those, rollouts that take every right step: how many have the right answer."""
+    table_other: tuple[int, int]
+    """The same of those that are not flagged."""
     wrong_steps: tuple[int, int]
     """Passes with a statement that is false as arithmetic, flagged ``wrong_step``."""
     flawed: tuple[int, int]
@@ -70,14 +75,29 @@ def measure(folder: Path) -> Found:
     false = [any(not said.true for said in statements(text)) for text in passes["completion"]]
     passes = passes.with_columns(pl.Series("work", work, dtype=pl.String), pl.Series("false", false, dtype=pl.Boolean))
     shown = pl.col("work") == Work.SHOWN
+    twins = table.filter(in_band & (pl.col("family") == "parity-table"))
+    worked = _worked(ledger, twins)
     return Found(
         guessable=_counted(table.filter(guess), guessable),
         genuine=_counted(table.filter(in_band & column), pl.col("reasons").list.len() > 0),
-        genuine_guessable=_counted(table.filter(in_band & ~guess), guessable),
+        table=_counted(twins, guessable),
+        table_flagged=_counted(worked.filter(guessable), pl.col("verdict") == "pass"),
+        table_other=_counted(worked.filter(~guessable), pl.col("verdict") == "pass"),
         wrong_steps=_counted(passes.filter("false"), pl.col("wrong_step")),
         flawed=_counted(passes.filter(~shown), pl.col("shortcut")),
         shown=_counted(passes.filter(shown), pl.col("shortcut")),
     )
+
+
+def _worked(ledger: Ledger, problems: pl.DataFrame) -> pl.DataFrame:
+    """The rollouts, passing or not, that take every step the question asks for."""
+    rollouts = ledger.rollouts(["problem_id", "index", "completion"]).join(problems, on="problem_id")
+    verdicts = ledger.verdicts(ledger.manifest()["verifier_fingerprint"], ["problem_id", "index", "verdict"])
+    shows = [
+        all(step in completion for step in read(question).steps)
+        for question, completion in rollouts.select("question", "completion").iter_rows()
+    ]
+    return rollouts.filter(pl.Series(shows, dtype=pl.Boolean)).join(verdicts, on=["problem_id", "index"])
 
 
 def _counted(frame: pl.DataFrame, test: pl.Expr) -> tuple[int, int]:
@@ -97,7 +117,9 @@ def main() -> None:
     wanted = {
         "guessable": "guessable problems flagged guessable, at least 95%",
         "genuine": "in-band additions and multiplications with any reason, at most 3%",
-        "genuine_guessable": "the same with parity-table, flagged guessable",
+        "table": "in-band problems of parity-table flagged guessable",
+        "table_flagged": "  of those flagged, rollouts with every right step that answer right (a coin: 50%)",
+        "table_other": "  of the others",
         "wrong_steps": "passes with a false statement flagged wrong_step, at least 95%",
         "flawed": "flawed or bare passes flagged",
         "shown": "passes that show the work flagged, at most 2%",

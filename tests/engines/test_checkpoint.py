@@ -128,6 +128,14 @@ def test_neither_kind_of_prompt_has_two_beginnings(tiny: Path) -> None:
     assert checkpoint.encode(Prompt(text="1+1=")) == [1, 4, 40, 4, 43]  # <s> 1 + 1 =
 
 
+def test_an_answer_that_was_begun_ends_the_prompt(tiny: Path) -> None:
+    checkpoint = resolve(ModelSection(path=str(tiny)))
+    begun = Prompt(messages=CHAT.messages, prefill="2=")
+    assert checkpoint.render(begun) == "<s>system: be brief\nuser: 1+1\nassistant: 2="
+    assert checkpoint.encode(begun)[: len(checkpoint.encode(CHAT))] == checkpoint.encode(CHAT)
+    assert checkpoint.render(Prompt(text="1+1=", prefill="2")) == "1+1=2"
+
+
 def test_without_a_template_the_way_out_is_named(tmp_path: Path) -> None:
     checkpoint = resolve(ModelSection(path=str(tokenizer_only(tmp_path, None))))
     with pytest.raises(EngineError, match="no chat template") as caught:

@@ -502,6 +502,27 @@ def test_a_chat_is_shown_turn_by_turn() -> None:
     assert engine.render(Prompt(text="1+1=")) == "1+1="
 
 
+def test_an_answer_that_was_begun_is_gone_on_with() -> None:
+    begun = Prompt(messages=CHAT.messages, prefill="It is ")
+    with serving(owned_by="vllm") as server:
+        engine = opened(server)
+        draw(engine, asked(prompt=begun), asked(prompt=Prompt(text="1+1=", prefill="2")))
+        chat, text = server.asked
+    assert chat["messages"][-1] == {"role": "assistant", "content": "It is "}
+    assert len(chat["messages"]) == 3
+    assert (chat["continue_final_message"], chat["add_generation_prompt"]) == (True, False)
+    assert text["prompt"] == "1+1=2"
+    assert "continue_final_message" not in text
+    assert engine.render(begun).endswith("It is ")
+
+
+def test_a_server_that_may_not_go_on_with_an_answer_is_not_asked_to() -> None:
+    with serving() as server, pytest.raises(EngineError, match="an answer that was begun") as caught:
+        draw(opened(server), asked(prompt=Prompt(messages=CHAT.messages, prefill="It is ")))
+    assert "prefill" in str(caught.value.hint)
+    assert server.asked == []
+
+
 # -- whole runs -------------------------------------------------------------------------------------------------------
 
 
