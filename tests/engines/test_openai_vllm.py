@@ -127,6 +127,15 @@ def test_it_draws_what_the_vllm_engine_would_be_asked_to_draw(url: str) -> None:
     assert {one.prompt_tokens for one in chat + plain} == {1 + len("user: 12+34\nassistant: ")}
 
 
+def test_an_answer_begun_for_the_model_goes_on_from_there(url: str) -> None:
+    (chat,) = draw(url, asked(Prompt(messages=CHAT.messages, prefill="4"), 4))
+    (plain,) = draw(url, asked(Prompt(text="user: 12+34\nassistant: 4"), 4))
+    (other,) = draw(url, asked(CHAT, 4))
+    assert [one.text for one in chat] == [one.text for one in plain]
+    assert [one.text for one in chat] != [one.text for one in other]
+    assert {one.prompt_tokens for one in chat} == {1 + len("user: 12+34\nassistant: 4")}
+
+
 def test_large_seeds_and_greedy_sampling(url: str) -> None:
     (answer,) = draw(url, asked(CHAT, 2, 2**62 - 2))
     assert len(answer) == 2
