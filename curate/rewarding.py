@@ -20,6 +20,7 @@ from typing import Any
 
 from curate import verifiers
 from curate.errors import UsageError, VerifierError
+from curate.importing import LOGGED
 from curate.publish.export import read_manifest, read_problems
 from curate.publish.trainers import unpacked
 from curate.recipe import VerifierSection
@@ -65,7 +66,7 @@ def reward(
         UsageError: an unknown trainer or label.
         ReleaseError: there is no release there, or it is damaged.
         RecipeError: the verifier is none that can be opened, such as a function whose file is elsewhere.
-        VerifierError: the installed version is not the one that measured.
+        VerifierError: the installed version is not the one that measured, or none did: a log brought its rewards.
     """
     if trainer not in _STYLES:
         close = get_close_matches(trainer.lower(), _STYLES, n=1)
@@ -94,6 +95,12 @@ def _judge(protocol: Mapping[str, Any], where: str, *, any_version: bool, worker
         pass_at=protocol["verifier.pass_at"],
         workers=workers,
     )
+    if section.kind == LOGGED:
+        raise VerifierError(
+            "the rewards were the log's own, and no verifier made them",
+            where=where,
+            hint="train with the reward function that made the log, or judge by one: curate verify DIR --adopt",
+        )
     pool = verifiers.connect(section)
     if pool.version != protocol["verifier.version"] and not any_version:
         raise VerifierError(

@@ -103,7 +103,13 @@ def test_another_version_than_the_one_that_measured_is_refused(tmp_path: Path) -
 
 def test_rewards_that_a_log_brought_have_no_verifier(tmp_path: Path) -> None:
     out = release_of(tmp_path, [problem("p")], verifier__kind="logged", verifier__version="logged")
-    with pytest.raises(RecipeError, match="'logged'"):
+    with pytest.raises(VerifierError, match="the log's own"):
+        curate.reward(out)
+
+
+def test_a_function_whose_file_is_elsewhere_is_named(tmp_path: Path) -> None:
+    out = release_of(tmp_path, [problem("p")], verifier__kind="mine.py:accuracy", verifier__version="reward 1")
+    with pytest.raises(RecipeError, match=r"mine\.py"):
         curate.reward(out)
 
 

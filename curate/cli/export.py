@@ -51,6 +51,7 @@ def command(
         print_json(written)
         return
     click.echo(f"{written.path}: {written.rows:,} problems of {written.config} for {written.trainer}")
+    click.echo(f"read by: {written.reads}")
     click.echo(f"columns: {', '.join(written.columns)}")
     for key, value in written.options.items():
         if value:
@@ -59,3 +60,6 @@ def command(
         click.echo(f"several accepted references: {written.several:,} problems; see docs/trainers.md")
     if written.without_reference:
         click.echo(f"left out, without a reference: {written.without_reference:,}")
+    click.echo(
+        f'reward as measured: curate.reward("{release}", ...); docs/trainers.md says how {written.trainer} calls it'
+    )

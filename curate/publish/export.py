@@ -36,6 +36,8 @@ class Exported:
 
     path: Path
     trainer: str
+    reads: str
+    """The trainer's module that reads it, and the version that was looked at."""
     config: str
     rows: int
     columns: tuple[str, ...]
@@ -115,6 +117,7 @@ def export(
     return Exported(
         path=target,
         trainer=trainer,
+        reads=known.reads,
         config=config,
         rows=len(rows),
         columns=tuple(columns),

@@ -27,6 +27,8 @@ def test_a_person_is_told_what_was_written(out: Path, tmp_path: Path, capsys: py
     assert run(["export", str(out), "--for", "verl", "--to", str(file), "--option", "ability=sums"]) == 0
     captured = capsys.readouterr()
     assert f"{file}: {kept} problems of default for verl\n" in captured.out
+    assert "read by: verl.utils.dataset.rl_dataset, verl 0.9.1\n" in captured.out
+    assert f'curate.reward("{out}", ...)' in captured.out
     assert "columns: data_source, prompt, ability, reward_model, extra_info\n" in captured.out
     assert "ability: sums\n" in captured.out
     assert "several" not in captured.out
