@@ -79,6 +79,7 @@ def export(
         UsageError: an unknown trainer, config, option or ending; a recipe of another prompt, or none where one is
             needed; prompts that the trainer cannot take.
         ReleaseError: there is no release there, it is damaged, or no row is left.
+        LedgerUnwritable: the file cannot be written.
     """
     target, ending = Path(to), Path(to).suffix
     known = _trainer(trainer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -313,3 +314,13 @@ def test_a_file_that_cannot_be_written_is_named(demo: Path, tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(CurateError, match="cannot write"):
         export(demo, trainer="trl", to=tmp_path / "file" / "a.jsonl")
+
+
+@pytest.mark.parametrize("trainer", sorted(TRAINERS))
+def test_the_page_names_every_column_and_option(trainer: str) -> None:
+    page = (Path(__file__).resolve().parent.parent.parent / "docs" / "trainers.md").read_text()
+    sections = {part.splitlines()[0].lower(): part for part in page.split("\n## ")[1:]}
+    known = TRAINERS[trainer]
+    for name in (*(known.columns(True) if known.prompted else ()), *known.options):
+        assert re.search(rf"\b{name}\b", sections[trainer]), f"{name} is not explained"
+    assert all(version in page for version in re.findall(r"\d+\.\d+\.\d+", known.reads))
