@@ -96,6 +96,9 @@ def test_trl_takes_a_training_step_with_the_reward_that_measured(demo: Path, tmp
         rewarded.extend(ours(**columns))
         return rewarded
 
+    # A tiny model gains nothing from a second thread, and on a busy machine two wait for each other.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     model = AutoModelForCausalLM.from_pretrained(MODEL)
     before = [weight.clone() for weight in model.parameters()]
     trainer = trl.GRPOTrainer(
@@ -119,7 +122,10 @@ def test_trl_takes_a_training_step_with_the_reward_that_measured(demo: Path, tmp
             disable_tqdm=True,
         ),
     )
-    trainer.train()
+    try:
+        trainer.train()
+    finally:
+        torch.set_num_threads(threads)
 
     (columns,) = given
     texts = [completion[0]["content"] for completion in columns["completions"]]
