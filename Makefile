@@ -51,7 +51,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[transformers]'
 	touch $@
 
-# Trainers come without their dependencies: only their reward functions are called.
+# Trainers come without their dependencies: only what reads data and what rewards is called, and one step of TRL.
 $(VENV)/.developing: $(VENV)/.installed tests/requirements-trainers.txt
 	$(BIN)/python -m pip install --quiet -e '.[transformers,openai,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps -r tests/requirements-trainers.txt

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from curate.probing import probe_guess as probe_guess
     from curate.probing import probe_judge as probe_judge
     from curate.profiling import profile as profile
+    from curate.publish.export import export as export
     from curate.publish.release import filter as filter
     from curate.recipe import load as load_recipe
+    from curate.rewarding import reward as reward
     from curate.verifying import verify as verify
 
 _CALLS = {
@@ -30,11 +32,14 @@ _CALLS = {
     "audit_profile": ("curate.auditing", "audit"),
     **{name: ("curate.probing", name) for name in ("probe_guess", "probe_early", "probe_judge")},
     "filter": ("curate.publish.release", "filter"),
+    "export": ("curate.publish.export", "export"),
+    "reward": ("curate.rewarding", "reward"),
     "load_recipe": ("curate.recipe", "load"),
 }
 
 __all__ = [
     "audit_profile",
+    "export",
     "filter",
     "import_rollouts",
     "load_recipe",
@@ -43,6 +48,7 @@ __all__ = [
     "probe_guess",
     "probe_judge",
     "profile",
+    "reward",
     "verify",
 ]
 

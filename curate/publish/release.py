@@ -101,16 +101,16 @@ def filter(
         .with_columns(main_reason=decide.main_reason())
         .sort("problem_id")
     )
+    # Turns are kept where there are any: a problem that is a chat already is prompted with them.
+    last = ("metadata", "messages") if rows["messages"].list.len().sum() else ("metadata",)
     configs = {
-        "default": rows.filter(decide.kept()).select(*_PROBLEM, *_ESTIMATES, *_RISK, "metadata"),
-        "excluded": rows.filter(~decide.kept()).select(
-            *_PROBLEM, *_ESTIMATES, *_RISK, *_EVIDENCE, *_EXCLUDED, "metadata"
-        ),
+        "default": rows.filter(decide.kept()).select(*_PROBLEM, *_ESTIMATES, *_RISK, *last),
+        "excluded": rows.filter(~decide.kept()).select(*_PROBLEM, *_ESTIMATES, *_RISK, *_EVIDENCE, *_EXCLUDED, *last),
         "control": _control(rows, summary.kept, manifest["protocol_fingerprint"]).select(
-            *_PROBLEM, *_ESTIMATES, *_RISK, "metadata"
+            *_PROBLEM, *_ESTIMATES, *_RISK, *last
         ),
         "repair": repairs(rows.filter(candidates()), ledger, manifest["verifier_fingerprint"]).select(
-            *_PROBLEM, *_ESTIMATES, *_RISK, *REPAIR, "metadata"
+            *_PROBLEM, *_ESTIMATES, *_RISK, *REPAIR, *last
         ),
     }
     if summary.kept == 0:
@@ -174,9 +174,12 @@ def _write(frame: pl.DataFrame, file: Path) -> None:
     from pyarrow import parquet
 
     kinds = {pl.String: "string", pl.Float64: "float64", pl.Int64: "int64", pl.Boolean: "bool"}
+    turn = {"role": Value("string"), "content": Value("string")}
     features = Features(
         {
-            name: List(Value("string")) if isinstance(kind, pl.List) else Value(kinds[type(kind)])
+            name: List(turn if name == "messages" else Value("string"))
+            if isinstance(kind, pl.List)
+            else Value(kinds[type(kind)])
             for name, kind in frame.schema.items()
         }
     )

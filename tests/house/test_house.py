@@ -23,7 +23,7 @@ RANK = {
     **dict.fromkeys(["allocation", "judging", "decide", "logs"], 5),
     **dict.fromkeys(["scheduler", "summary"], 6),
     **dict.fromkeys(["profiling", "importing", "changes", "viewing", "publish", "reprofile", "asking"], 7),
-    **dict.fromkeys(["planning", "verifying", "probing"], 8),
+    **dict.fromkeys(["planning", "verifying", "probing", "rewarding"], 8),
     "auditing": 9,
     "cli": 10,
 }
