@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": "curate.cli.verify",
     "audit": "curate.cli.audit",
     "filter": "curate.cli.filter",
+    "publish": "curate.cli.publish",
     "show": "curate.cli.show",
     "doctor": "curate.cli.doctor",
 }

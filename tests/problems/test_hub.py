@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from problems.hub_server import serve
+from publish.hub_server import Hub
 
 from curate.errors import ProblemsError
 from curate.problems import load
@@ -70,8 +70,9 @@ def ask(endpoint: str, home: Path, settings: list[dict[str, Any]], *, offline: b
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
-    with serve("some/sums", COMMIT, FILES) as endpoint:
-        yield endpoint
+    with Hub() as served:
+        served.add("some/sums", FILES, sha=COMMIT)
+        yield served.endpoint
 
 
 TRAIN = [f"some/sums@{COMMIT}", [["1+1?", "2"], ["2+2?", "4"]]]

@@ -77,7 +77,7 @@ def test_two_releases_of_one_profile_are_the_same_bytes(measured: Ledger, tmp_pa
         files = sorted(file for file in (tmp_path / name).rglob("*") if file.is_file())
         digests.append([(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files])
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 6
+    assert len(digests[0]) == 7
 
 
 def test_another_band_samples_nothing_and_replaces_the_older_release(measured: Ledger, tmp_path: Path) -> None:
@@ -127,6 +127,6 @@ def test_a_band_that_is_none_is_refused(measured: Ledger, tmp_path: Path, band: 
 def test_the_card_says_whose_band_it_is(measured: Ledger, tmp_path: Path) -> None:
     filter(measured.path, to=tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "2 of 6 problems lie in the competence band [0.2, 0.8] of `m`" in card
+    assert "2 of 6 problems are kept:** each lies in the competence band [0.2, 0.8] of `m`" in card
     assert "| `too_hard` | 1 |" in card
     assert "sampling.temperature" in card
