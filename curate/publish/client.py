@@ -38,6 +38,9 @@ class Client:
         timeout: Seconds without a sign of life after which a request counts as lost.
         attempts: How often a step is tried, waiting longer each time.
         report: Called with what is worth knowing meanwhile: what failed, and how long is waited.
+
+    Raises:
+        ReleaseError: there is a token, and it cannot be one.
     """
 
     def __init__(self, repo_id: str, timeout: float, attempts: int, report: Callable[[str], None]) -> None:
@@ -46,8 +49,12 @@ class Client:
         self.api: Any = HfApi()
         self.repo_id = repo_id
         self.url = without_secrets(f"{self.api.endpoint}/datasets/{repo_id}")
-        self.has_token = get_token() is not None
         self._token: str | None = get_token()
+        self.has_token = bool(self._token)
+        if self._token and not (self._token.isascii() and self._token.isprintable()):
+            raise ReleaseError(
+                "the token holds characters that no token has", where="HF_TOKEN", hint="set it anew, or `hf auth login`"
+            )
         self._timeout = timeout
         self._attempts = attempts
         self._report = report

@@ -32,11 +32,12 @@ class Fault:
 
     ``busy``: 429 with Retry-After. ``down``: 503. ``stall``: no answer until the client gives up. ``cut``: the
     connection breaks in the middle of the body. ``lose``: the request is done, and the connection breaks before the
-    answer. ``race``: somebody else commits first.
+    answer. ``race``: somebody else commits first. ``echo``: 400, and the answer repeats the request's headers, as some
+    proxies do.
     """
 
     request: str
-    kind: Literal["busy", "down", "stall", "cut", "lose", "race"]
+    kind: Literal["busy", "down", "stall", "cut", "lose", "race", "echo"]
     times: int = 1
     skip: int = 0
     retry_after: str = "1"
@@ -161,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json({"error": "slow down"}, 429, {"Retry-After": after})
         if fault and fault.kind == "down":
             return self._json({"error": "down for a moment"}, 503)
+        if fault and fault.kind == "echo":
+            return self._json({"error": f"Bad request: {self.headers}"}, 400)
         if fault and fault.kind == "race":
             for repo in self.hub.repos.values():
                 repo.commit("main", {**repo.files(), "theirs.txt": b"first\n"}, "Somebody else")

@@ -8,51 +8,21 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from publish.hub_client import HubClient, environment
 from publish.hub_server import TOKEN, Fault, Hub, Repo
-from publish.releases import contents, measured, rows
-
-from curate.publish.release import filter
+from publish.releases import contents, rows
 
 NAME = "me/band"
 COMMIT = "POST /api/datasets/me/band/commit"
 PUT = "PUT /objects"
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """An older release with a repair list, and a newer one that keeps more and has none."""
-    place = tmp_path_factory.mktemp("releases")
-    ledger = measured(place / "profile")
-    filter(ledger.path, to=place / "old")
-    filter(ledger.path, to=place / "new", band=(0.0, 0.9))
-    return place / "old", place / "new"
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[Hub]:
-    with Hub() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def client(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubClient]:
-    found = HubClient(hub.endpoint, tmp_path_factory.mktemp("home"), TOKEN)
-    yield found
-    found.close()
-
-
 @pytest.fixture
 def repo(hub: Hub, client: HubClient, folders: tuple[Path, Path]) -> Repo:
     """A dataset that holds the older release."""
-    hub.repos.clear()
-    hub.objects.clear()
-    hub.faults.clear()
-    hub.requests.clear()
     assert client.publish(folders[0], NAME, tag="old").done is not None
     hub.requests.clear()
     return hub.repos[NAME]
