@@ -105,7 +105,7 @@ def filter(
     ledger = Ledger(profile)
     manifest = ledger.manifest()
     asked = _band(BandSection.model_validate(manifest["band"]), band, confidence)
-    claims = _claims(license or manifest["problems"].get("license"), language)
+    claims = _claims(manifest["problems"].get("license") if license is None else license, language)
     estimates, audit = ledger.estimates(), ledger.audit()
     _refuse_without_audit(ledger, estimates, audit, genuine)
     belief = decide.from_frame(ledger.prior())
