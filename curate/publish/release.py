@@ -305,8 +305,9 @@ def _record(manifest: dict[str, Any], release: Release, genuine: bool) -> dict[s
 
 def _begin(target: Path, configs: Iterable[str]) -> None:
     (target / MANIFEST).unlink(missing_ok=True)
-    for name in configs:
-        shutil.rmtree(target / name, ignore_errors=True)
+    # What a killed writer left half written goes, too.
+    for place in (*(target / name for name in configs), *target.glob(f"{durable.TEMPORARY}*")):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _finish(target: Path, record: dict[str, Any]) -> None:

@@ -64,7 +64,8 @@ def write(ledger: Ledger, fingerprint: str, outcomes: pl.DataFrame, folder: Path
     places = _places(ledger, outcomes, shard)
     number = int(places["place"].max() or 0) + 1  # type: ignore[arg-type]
     count = 0
-    with TemporaryDirectory(dir=folder.parent, prefix=durable.TEMPORARY) as scattered:
+    folder.mkdir(parents=True, exist_ok=True)
+    with durable.writable(folder), TemporaryDirectory(dir=folder.parent, prefix=durable.TEMPORARY) as scattered:
         _scatter(ledger, fingerprint, places, Path(scattered))
         for place in range(number):
             rows = (

@@ -238,10 +238,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _validate(self, body: bytes) -> None:
         """The rules of the Hub's card metadata that a release can break."""
-        text = json.loads(body)["content"]
-        found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
         try:
-            card = yaml.safe_load(found[1]) if found else {}
+            card = metadata(json.loads(body)["content"])
         except yaml.YAMLError as error:
             return self._json({"errors": [{"message": f"not YAML: {error}"}], "warnings": []}, 400)
         known = {"pretty_name", "license", "language", "tags", "size_categories", "source_datasets", "configs"}
@@ -368,7 +366,8 @@ class _Handler(BaseHTTPRequestHandler):
         if commit is None:
             return self._missing("RevisionNotFound")
         siblings = [{"rfilename": path} for path in commit.files]
-        return self._json({"id": name, "sha": commit.sha, "private": repo.private, "siblings": siblings, "tags": []})
+        info = {"id": name, "sha": commit.sha, "private": repo.private, "siblings": siblings, "tags": []}
+        return self._json(info | {"cardData": metadata(commit.files.get("README.md", b"").decode())})
 
     def _tree(self, name: str, revision: str, folder: str) -> None:
         repo = self._repo(name)
@@ -429,6 +428,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
         return None
+
+
+def metadata(card: str) -> dict[str, Any]:
+    """What stands at the top of a card."""
+    found = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
+    return yaml.safe_load(found[1]) if found else {}
 
 
 def git_oid(path: str, content: bytes) -> str:
