@@ -87,13 +87,16 @@ def _print(done: Published) -> None:
     if done.dry_run:
         where = "a new dataset" if done.created else "its commit " + str(done.parent)[:12]
         click.echo(f"nothing was sent; compared with {where}: {done.url}")
+        if done.refused:
+            click.echo(f"it would be refused: {done.refused}")
     elif done.pull_request:
         click.echo(f"pull request: {done.pull_request}")
         click.echo("publish again when it is merged: nothing is committed then, and the tag is set")
     else:
         click.echo(f"{'committed' if done.committed else 'nothing to commit; it is in'} {str(done.commit)[:12]}")
-        click.echo(f"tag: {done.tag}{'' if done.tagged else ' (was there)'}")
-        click.echo(f'load it: datasets.load_dataset("{done.repo_id}", revision="{done.tag}")')
+        if done.tag:
+            click.echo(f"tag: {done.tag}{'' if done.tagged else ' (was there)'}")
+            click.echo(f'load it: datasets.load_dataset("{done.repo_id}", revision="{done.tag}")')
         click.echo(done.url)
 
 

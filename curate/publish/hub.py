@@ -17,7 +17,7 @@ from typing import Any
 from curate.errors import ReleaseError, UsageError
 from curate.publish import release
 from curate.publish.client import Client
-from curate.publish.remote import Change, File, Remote, Tree
+from curate.publish.remote import Change, File, Remote
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Published:
     tag: str | None
     tagged: bool
     """Whether the tag was set now."""
+    refused: str | None
+    """What a call without ``dry_run`` would be refused for."""
     left_out: tuple[str, ...] = ()
     """Files of the folder that are no part of the release."""
 
@@ -124,8 +126,7 @@ class _Publisher:
         if created and pr:
             raise ReleaseError("there is nothing to open a pull request against", where=client.url,
                                hint="publish without --pr, or check the name and the token")  # fmt: skip
-        if private and head:
-            self._refuse_public()
+        refused = self._taken_for_private() if private and head else None
         if created and not dry_run:
             head = client.ask(
                 "make the repository",
@@ -135,14 +136,12 @@ class _Publisher:
         tree = self.remote.tree(head) if head else {}
         older = self.remote.older(head, tree)
         changes = self.remote.changes(tree, older)
-        self._refuse_to_overwrite(tree, older, overwrite)
         target = self.remote.tagged(tag) if tag and head else None
-        if target and not self.remote.holds(target):
-            raise ReleaseError(
-                f"the tag {tag!r} names another release, in commit {target[:12]}",
-                where=client.url,
-                hint="choose another with --tag, or delete that one if it was a mistake",
-            )
+        refused = (
+            refused or (None if overwrite or older else self._somebody_elses(changes)) or self._other_tag(tag, target)
+        )
+        if refused and not dry_run:
+            raise refused
         different = any(change.kind != "same" for change in changes)
         commit, committed, pull_request = (None if different else head or None), False, None
         if different and not dry_run:
@@ -165,28 +164,39 @@ class _Publisher:
             pull_request=pull_request,
             tag=tag,
             tagged=tagged,
+            refused=refused.message if refused else None,
         )
 
     # -- what is refused ----------------------------------------------------------------------------------------------
 
-    def _refuse_public(self) -> None:
+    def _taken_for_private(self) -> ReleaseError | None:
         api = self.client.api
-        info = self.client.ask("read the repository", lambda: api.dataset_info(self.at["repo_id"]))
-        if not info.private:
-            raise ReleaseError(
-                "the dataset exists and is public; nothing was sent",
-                where=self.client.url,
-                hint="make it private in its settings, or publish to another name",
-            )
+        if self.client.ask("read the repository", lambda: api.dataset_info(self.at["repo_id"])).private:
+            return None
+        return ReleaseError(
+            "the dataset exists and is public; nothing was sent",
+            where=self.client.url,
+            hint="make it private in its settings, or publish to another name",
+        )
 
-    def _refuse_to_overwrite(self, tree: Tree, older: set[str], overwrite: bool) -> None:
-        strangers = [name for name, file in self.files.items() if name in tree and not file.is_same(tree[name])]
-        if strangers and not older and not overwrite:
-            raise ReleaseError(
-                f"the dataset holds no release of curate, and files of the same names: {', '.join(sorted(strangers))}",
-                where=self.client.url,
-                hint="publish to another name, or replace them with --overwrite; --dry-run shows what would change",
-            )
+    def _somebody_elses(self, changes: tuple[Change, ...]) -> ReleaseError | None:
+        theirs = [change.path for change in changes if change.kind == "change"]
+        if not theirs:
+            return None
+        return ReleaseError(
+            f"the dataset holds no release of curate, and files of the same names: {', '.join(theirs)}",
+            where=self.client.url,
+            hint="publish to another name, or replace them with --overwrite; --dry-run shows what would change",
+        )
+
+    def _other_tag(self, tag: str | None, target: str | None) -> ReleaseError | None:
+        if not target or self.remote.holds(target):
+            return None
+        return ReleaseError(
+            f"the tag {tag!r} names another release, in commit {target[:12]}",
+            where=self.client.url,
+            hint="choose another with --tag, or delete that one if it was a mistake",
+        )
 
     # -- what is done -------------------------------------------------------------------------------------------------
 
@@ -229,7 +239,7 @@ class _Publisher:
                 return now
             raise ReleaseError(
                 f"someone else committed while the release was on its way: main was at {head[:12]} and is at "
-                f"{now[:12] or 'no commit'}; nothing of this release was committed",
+                f"{now[:12] or 'no commit'}, which does not hold the release",
                 where=self.client.url,
                 hint="see what changed with --dry-run, then run the same command again, or open a pull request (--pr)",
             )

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -32,12 +33,12 @@ class Fault:
 
     ``busy``: 429 with Retry-After. ``down``: 503. ``stall``: no answer until the client gives up. ``cut``: the
     connection breaks in the middle of the body. ``lose``: the request is done, and the connection breaks before the
-    answer. ``race``: somebody else commits first. ``echo``: 400, and the answer repeats the request's headers, as some
-    proxies do.
+    answer. ``late``: the connection breaks, and the request is done half a second later. ``race``: somebody else
+    commits first. ``echo``: 400, and the answer repeats the request's headers, as some proxies do.
     """
 
     request: str
-    kind: Literal["busy", "down", "stall", "cut", "lose", "race", "echo"]
+    kind: Literal["busy", "down", "stall", "cut", "lose", "late", "race", "echo"]
     times: int = 1
     skip: int = 0
     retry_after: str = "1"
@@ -167,7 +168,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "race":
             for repo in self.hub.repos.values():
                 repo.commit("main", {**repo.files(), "theirs.txt": b"first\n"}, "Somebody else")
-        self._lost = bool(fault and fault.kind == "lose")
+        self._lost = bool(fault and fault.kind in ("lose", "late"))
+        if fault and fault.kind == "late":
+            self.connection.shutdown(socket.SHUT_RDWR)
+            time.sleep(0.5)
         with self.hub.lock:
             self._route(path, body)
         return None

@@ -116,7 +116,19 @@ def test_a_commit_that_landed_late_is_found_and_not_made_again(
     hub.faults += [Fault(COMMIT, "lose"), Fault("GET /api/datasets/me/band$", "down", skip=1, times=2)]
     found = client.publish(folders[1], NAME, tag="new")
     assert found.done is not None
-    assert hub.count(COMMIT) == 1
+    assert hub.count(COMMIT) == 1, "the repository was looked at"
+    assert found.done["commit"] == repo.refs["main"]
+    assert_holds(repo, folders[1], client)
+
+
+def test_a_commit_that_lands_after_the_repository_was_looked_at_is_not_made_twice(
+    hub: Hub, repo: Repo, client: HubClient, folders: tuple[Path, Path]
+) -> None:
+    hub.faults.append(Fault(COMMIT, "late"))
+    found = client.publish(folders[1], NAME, tag="new")
+    assert found.done is not None, found.failed
+    assert hub.count(COMMIT) == 2, "it was sent again, and its parent was outdated"
+    assert len(repo.commits) == 3
     assert found.done["commit"] == repo.refs["main"]
     assert_holds(repo, folders[1], client)
 
@@ -149,7 +161,7 @@ def test_a_race_is_explained_and_costs_nobody_anything(
     assert found.failed[0] == "ReleaseError"
     assert found.failed[1] == (
         f"someone else committed while the release was on its way: main was at {before[:12]} and is at "
-        f"{repo.refs['main'][:12]}; nothing of this release was committed"
+        f"{repo.refs['main'][:12]}, which does not hold the release"
     )
     assert "run the same command again" in found.failed[3]
     assert held(repo) == {**contents(folders[0]), "theirs.txt": b"first\n"}

@@ -95,6 +95,9 @@ def test_a_tag_of_another_release_is_explained_before_anything_is_sent(
     assert found.failed is not None
     assert found.failed[1] == f"the tag '{TAG}' names another release, in commit {first['commit'][:12]}"
     assert found.failed[3].startswith("choose another with --tag")
+    rehearsed = client.publish(folders[1], NAME, dry_run=True).done
+    assert rehearsed is not None
+    assert rehearsed["refused"] == found.failed[1]
     assert hub.count("POST|PUT") == 0
 
 
@@ -145,6 +148,10 @@ def test_somebody_elses_dataset_is_not_overwritten_by_mistake(
     assert found.failed is not None
     assert found.failed[1] == "the dataset holds no release of curate, and files of the same names: README.md"
     assert repo.files()["README.md"] == b"# Mine\n"
+    rehearsed = client.publish(folders[0], NAME, dry_run=True).done
+    assert rehearsed is not None
+    assert rehearsed["refused"] == found.failed[1]
+    assert rehearsed["changes"]["README.md"] == "change"
     found = client.publish(folders[0], NAME, overwrite=True)
     assert found.done is not None
     assert repo.files()["data.csv"] == b"a\n1\n"
