@@ -14,6 +14,9 @@ from typing import Any
 import yaml
 from jinja2 import Environment, StrictUndefined
 
+from curate import decide
+from curate.records import Reason
+
 HISTOGRAM = "histogram.svg"
 
 _TEMPLATE = """\
@@ -175,17 +178,13 @@ _MEANING = {
     "rollouts": "every judged rollout: `verdict`, `reward`, `outcome` of its problem, token counts, and last its text",
 }
 _VARIABLE = {"default": "kept"}
-_NEXT_STEP = {
-    "too_hard": "defer: profile again later",
-    "too_easy": "drop",
-    "undecided": "defer: draw more rollouts",
-    "truncated": "defer: allow more tokens",
-    "guessable": "audit",
-    "shortcut": "audit",
-    "suspect_label": "repair the reference",
-    "unverifiable": "repair the reference",
-    "duplicate": "drop",
-    "engine_error": "defer: run again",
+_HOW = {
+    Reason.TOO_HARD: "profile again later",
+    Reason.UNDECIDED: "draw more rollouts",
+    Reason.TRUNCATED: "allow more tokens",
+    Reason.SUSPECT_LABEL: "a person looks at the reference",
+    Reason.UNVERIFIABLE: "give it a reference that can be checked",
+    Reason.ENGINE_ERROR: "run again",
 }
 _HUB = re.compile(r"([\w.-]+(?:/[\w.-]+)?)@([0-9a-f]{40})")
 """How a profile names problems of the Hub."""
@@ -220,7 +219,10 @@ def render(record: dict[str, Any]) -> str:
         problems=record["problems"]["profiled"],
         metadata=_yaml({key: value for key, value in metadata.items() if value}),
         histogram=HISTOGRAM,
-        next_step=_NEXT_STEP,
+        next_step={
+            reason.value: f"{step.value}: {_HOW[reason]}" if reason in _HOW else step.value
+            for reason, step in decide.NEXT_STEP.items()
+        },
         variable={config: _VARIABLE.get(config, config) for config in record["rows"]},
         meaning=_MEANING,
         source=record["problems"]["source"],

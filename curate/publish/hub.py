@@ -124,8 +124,11 @@ class _Publisher:
         head = self.remote.head()
         created = not head
         if created and pr:
-            raise ReleaseError("there is nothing to open a pull request against", where=client.url,
-                               hint="publish without --pr, or check the name and the token")  # fmt: skip
+            raise ReleaseError(
+                "there is nothing to open a pull request against",
+                where=client.url,
+                hint="publish without --pr, or check the name and the token",
+            )
         refused = self._taken_for_private() if private and head else None
         if created and not dry_run:
             head = client.ask(
@@ -133,6 +136,12 @@ class _Publisher:
                 lambda: client.api.create_repo(**self.at, private=private, exist_ok=True) and self.remote.head(),
                 landed=lambda: self.remote.head() or None,
             )
+            if not head:
+                raise ReleaseError(
+                    "the dataset exists and is not shown to this token",
+                    where=client.url,
+                    hint="use a token that may read and write it, or publish to another name",
+                )
         tree = self.remote.tree(head) if head else {}
         older = self.remote.older(head, tree)
         changes = self.remote.changes(tree, older)

@@ -190,8 +190,9 @@ def read(release: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ReleaseError(f"unreadable manifest: {error}", where=str(file)) from error
     if not (isinstance(record, dict) and isinstance(record.get("sha256"), dict) and "rows" in record):
-        raise ReleaseError("this is the manifest of something else", where=str(file), hint="name a folder that "
-                           "`curate filter` wrote")  # fmt: skip
+        raise ReleaseError(
+            "this is the manifest of something else", where=str(file), hint="name a folder that `curate filter` wrote"
+        )
     return record
 
 

@@ -34,11 +34,12 @@ class Fault:
     ``busy``: 429 with Retry-After. ``down``: 503. ``stall``: no answer until the client gives up. ``cut``: the
     connection breaks in the middle of the body. ``lose``: the request is done, and the connection breaks before the
     answer. ``late``: the connection breaks, and the request is done half a second later. ``race``: somebody else
-    commits first. ``echo``: 400, and the answer repeats the request's headers, as some proxies do.
+    commits first. ``echo``: 400, and the answer repeats the request's headers, as some proxies do. ``hide``: 404, as
+    for what a token may not see.
     """
 
     request: str
-    kind: Literal["busy", "down", "stall", "cut", "lose", "late", "race", "echo"]
+    kind: Literal["busy", "down", "stall", "cut", "lose", "late", "race", "echo", "hide"]
     times: int = 1
     skip: int = 0
     retry_after: str = "1"
@@ -165,6 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json({"error": "down for a moment"}, 503)
         if fault and fault.kind == "echo":
             return self._json({"error": f"Bad request: {self.headers}"}, 400)
+        if fault and fault.kind == "hide":
+            return self._missing("RepoNotFound")
         if fault and fault.kind == "race":
             for repo in self.hub.repos.values():
                 repo.commit("main", {**repo.files(), "theirs.txt": b"first\n"}, "Somebody else")

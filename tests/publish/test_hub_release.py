@@ -168,6 +168,17 @@ def test_a_public_dataset_is_not_taken_for_a_private_one(
     assert hub.count("POST|PUT") == 0
 
 
+def test_a_dataset_that_a_token_may_not_see_is_not_taken_for_a_new_one(
+    hub: Hub, client: HubClient, folders: tuple[Path, Path]
+) -> None:
+    repo = hub.add(NAME, {})
+    hub.faults.append(Fault("GET /api/datasets/me/band", "hide", times=99))
+    found = client.publish(folders[0], NAME)
+    assert found.failed is not None
+    assert found.failed[1] == "the dataset exists and is not shown to this token"
+    assert len(repo.commits) == 1
+
+
 def test_a_folder_that_is_not_what_its_manifest_says_is_refused(
     hub: Hub, client: HubClient, folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
