@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from curate.probing import probe_judge as probe_judge
     from curate.profiling import profile as profile
     from curate.publish.export import export as export
+    from curate.publish.hub import publish as publish_release
     from curate.publish.release import filter as filter
     from curate.recipe import load as load_recipe
     from curate.rewarding import reward as reward
@@ -28,8 +29,9 @@ _CALLS = {
     "plan": ("curate.planning", "plan"),
     "import_rollouts": ("curate.importing", "import_rollouts"),
     "verify": ("curate.verifying", "verify"),
-    # A module of that name is the audit's room, so the call has a longer one.
+    # Modules of these names are the rooms of audits and releases, so the calls have longer ones.
     "audit_profile": ("curate.auditing", "audit"),
+    "publish_release": ("curate.publish.hub", "publish"),
     **{name: ("curate.probing", name) for name in ("probe_guess", "probe_early", "probe_judge")},
     "filter": ("curate.publish.release", "filter"),
     "export": ("curate.publish.export", "export"),
@@ -48,6 +50,7 @@ __all__ = [
     "probe_guess",
     "probe_judge",
     "profile",
+    "publish_release",
     "reward",
     "verify",
 ]

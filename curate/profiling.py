@@ -269,7 +269,12 @@ def _manifest(run: Run) -> dict[str, Any]:
         "band": run.recipe.band.model_dump(),
         "pilot": run.recipe.budget.pilot,
         "recipe": recipes.told(run.recipe),
-        "problems": {"source": run.set.source, "fingerprint": run.set.fingerprint, "rows": len(run.set.problems)},
+        "problems": {
+            "source": run.set.source,
+            "fingerprint": run.set.fingerprint,
+            "rows": len(run.set.problems),
+            **({"license": run.set.license} if run.set.license else {}),
+        },
         "versions": versions(),
     }
 

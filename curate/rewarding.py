@@ -21,7 +21,8 @@ from typing import Any
 from curate import verifiers
 from curate.errors import UsageError, VerifierError
 from curate.importing import LOGGED
-from curate.publish.export import read_manifest, read_problems
+from curate.publish.export import read_problems
+from curate.publish.release import read
 from curate.publish.trainers import unpacked
 from curate.recipe import VerifierSection
 from curate.records import Case, Judgement, Message, Problem, Prompt
@@ -74,7 +75,7 @@ def reward(
         raise UsageError(f"no reward function for {trainer!r}", where="trainer", hint=hint)
     if label not in ("reference", "problem_id"):
         raise UsageError(f"expected reference or problem_id, got {label!r}", where="label")
-    manifest = read_manifest(release)
+    manifest = read(release)
     known: dict[str, Problem] = {}
     if label == "problem_id":
         for config in manifest["rows"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from builders import problem
-from releases import release_of
+from released import release_of
 
 import curate
 from curate.errors import RecipeError, ReleaseError, UsageError, VerifierError
@@ -122,7 +122,7 @@ def test_what_makes_no_sense_is_refused(out: Path, tmp_path: Path) -> None:
     assert caught.value.hint == "did you mean 'verl'?"
     with pytest.raises(UsageError, match="expected reference or problem_id"):
         curate.reward(out, label="answer")
-    with pytest.raises(ReleaseError, match="there is no release here"):
+    with pytest.raises(ReleaseError, match="there is no finished release here"):
         curate.reward(tmp_path / "nowhere")
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "audit": "curate.cli.audit",
     "filter": "curate.cli.filter",
     "export": "curate.cli.export",
+    "publish": "curate.cli.publish",
     "show": "curate.cli.show",
     "doctor": "curate.cli.doctor",
 }

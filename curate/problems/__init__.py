@@ -35,6 +35,8 @@ class ProblemSet:
     """What was read: the path as the recipe names it, or the Hub id and commit as ``owner/name@commit``."""
     fingerprint: str
     """Digest of ids, questions, chats and references; the same in any order of rows."""
+    license: str | None = None
+    """The licence that a Hub dataset names, as the Hub writes it; None where none is known."""
 
 
 def load(section: ProblemsSection) -> ProblemSet:
@@ -78,7 +80,7 @@ def load(section: ProblemsSection) -> ProblemSet:
         _refuse_wrong_pattern(problems, section, source)
     problems = distinct_ids(problems, lambda position: source.place(numbers[position]), section.id)
     problems = set_duplicates_aside(problems)
-    return ProblemSet(tuple(problems), source.identity, fingerprint(problems))
+    return ProblemSet(tuple(problems), source.identity, fingerprint(problems), source.license)
 
 
 def fingerprint(problems: list[Problem] | tuple[Problem, ...]) -> str:

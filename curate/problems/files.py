@@ -46,6 +46,8 @@ class Source:
     unit: Literal["line", "row"]
     """What the numbers count, from 1."""
     rows: Iterator[tuple[int, Row]]
+    license: str | None = None
+    """What a Hub dataset says of itself, as the Hub writes licences."""
 
     def place(self, number: int) -> str:
         """Where a row came from: ``file:12``, or ``file: row 12`` where lines mean nothing."""

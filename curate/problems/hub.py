@@ -46,7 +46,7 @@ def open_hub(section: ProblemsSection) -> Source:
     """
     from datasets import load_dataset
 
-    commit = _commit(section)
+    commit, license = _commit(section)
     try:
         dataset = load_dataset(section.source, section.config, split=section.split, revision=commit)
     except Exception as error:
@@ -64,17 +64,20 @@ def open_hub(section: ProblemsSection) -> Source:
             where=section.source,
             hint="connect to the Hub, or set problems.revision to the cached commit",
         )
-    return Source(section.source, f"{section.source}@{commit or read}", "row", _rows(dataset, section))
+    return Source(section.source, f"{section.source}@{commit or read}", "row", _rows(dataset, section), license)
 
 
-def _commit(section: ProblemsSection) -> str | None:
-    """The commit that the revision means; None where the Hub cannot be asked and none is named."""
+def _commit(section: ProblemsSection) -> tuple[str | None, str | None]:
+    """The commit that the revision means, and the licence that the dataset names.
+
+    The commit is None where the Hub cannot be asked and none is named; the licence where the Hub is not asked.
+    """
     from huggingface_hub import HfApi
 
     if section.revision and _COMMIT.fullmatch(section.revision):
-        return section.revision
+        return section.revision, None
     try:
-        sha: str | None = HfApi().dataset_info(section.source, revision=section.revision, timeout=60.0).sha
+        info = HfApi().dataset_info(section.source, revision=section.revision, timeout=60.0)
     except Exception as error:
         if not _is_connection_error(error):
             raise _explained(error, section) from error
@@ -84,8 +87,9 @@ def _commit(section: ProblemsSection) -> str | None:
                 where=section.source,
                 hint="connect, or set problems.revision to a commit",
             ) from error
-        return None
-    return sha
+        return None, None
+    license = info.card_data.license if info.card_data else None
+    return info.sha, license if isinstance(license, str) else None
 
 
 def _rows(dataset: Any, section: ProblemsSection) -> Iterator[tuple[int, Row]]:

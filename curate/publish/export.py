@@ -21,7 +21,7 @@ import polars as pl
 from curate import durable
 from curate.errors import ReleaseError, UsageError
 from curate.problems import prompts
-from curate.publish.release import FILE
+from curate.publish.release import FILE, read
 from curate.publish.trainers import LABEL, RAW, SYSTEM_FILE, TABLE, TRAINERS, Example, Options, Trainer
 from curate.recipe import PromptSection, Recipe, load
 from curate.records import Message, Problem, Prompt
@@ -89,7 +89,7 @@ def export(
             where=str(target),
             hint=f"--to {target.with_suffix(known.formats[0])}",
         )
-    manifest = read_manifest(release)
+    manifest = read(release)
     chosen = _options(trainer, known, manifest, options or {})
     problems, rates = read_problems(release, config, manifest)
     made = _prompts(manifest, recipe, str(release)) if known.prompted else lambda _problem: Prompt()
@@ -131,36 +131,6 @@ def export(
 # -- the release ------------------------------------------------------------------------------------------------------
 
 
-def read_manifest(release: str | Path) -> dict[str, Any]:
-    """What a release says of itself.
-
-    Raises:
-        ReleaseError: there is none, or it cannot be read.
-    """
-    file = Path(release) / "manifest.json"
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        profile = (Path(release) / "problems.parquet").exists()
-        raise ReleaseError(
-            "there is no release here",
-            where=str(release),
-            hint=f"make one: curate filter {release if profile else 'DIR'} --to OUT",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ReleaseError(
-            f"unreadable manifest: {error}", where=str(file), hint="make it anew: curate filter"
-        ) from error
-    missing = [key for key in ("name", "protocol", "rows", "sha256") if not (isinstance(found, dict) and key in found)]
-    if missing:
-        what = (
-            "the manifest of a profile" if "recipe" in found else f"no manifest of a release: it lacks {missing[0]!r}"
-        )
-        raise ReleaseError(f"this is {what}", where=str(file), hint="make a release: curate filter DIR --to OUT")
-    manifest: dict[str, Any] = found
-    return manifest
-
-
 def read_problems(
     release: str | Path, config: str, manifest: Mapping[str, Any]
 ) -> tuple[list[Problem], list[float | None]]:
@@ -178,7 +148,7 @@ def read_problems(
     anew = "make the release anew: curate filter"
     try:
         content = file.read_bytes()
-        if hashlib.sha256(content).hexdigest() != manifest["sha256"][config]:
+        if hashlib.sha256(content).hexdigest() != manifest["sha256"].get(f"{config}/{FILE}"):
             raise ReleaseError("the file is not the one that the manifest describes", where=str(file), hint=anew)
         frame = pl.read_parquet(io.BytesIO(content))
         return [_problem(row) for row in frame.iter_rows(named=True)], frame["pass_rate"].to_list()

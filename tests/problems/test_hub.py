@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from problems.hub_server import serve
+from publish.hub_server import Hub
 
 from curate.errors import ProblemsError
 from curate.problems import load
@@ -23,6 +23,7 @@ from curate.recipe import ProblemsSection
 
 COMMIT = "c0ffee" * 6 + "c0ff"
 CARD = """---
+license: odc-by
 configs:
 - config_name: main
   data_files:
@@ -46,7 +47,7 @@ from curate.recipe import ProblemsSection
 for settings in json.loads(sys.argv[1]):
     try:
         found = load(ProblemsSection(**settings))
-        print(json.dumps([found.source, [[p.question, *p.answers] for p in found.problems]]))
+        print(json.dumps([found.source, [[p.question, *p.answers] for p in found.problems], found.license]))
     except ProblemsError as error:
         print(json.dumps([error.where, error.message, error.hint]))
 """
@@ -70,12 +71,14 @@ def ask(endpoint: str, home: Path, settings: list[dict[str, Any]], *, offline: b
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
-    with serve("some/sums", COMMIT, FILES) as endpoint:
-        yield endpoint
+    with Hub() as served:
+        served.add("some/sums", FILES, sha=COMMIT)
+        yield served.endpoint
 
 
-TRAIN = [f"some/sums@{COMMIT}", [["1+1?", "2"], ["2+2?", "4"]]]
-TEST = [f"some/sums@{COMMIT}", [["3+3?", "6"]]]
+TRAIN = [f"some/sums@{COMMIT}", [["1+1?", "2"], ["2+2?", "4"]], "odc-by"]
+TEST = [f"some/sums@{COMMIT}", [["3+3?", "6"]], None]
+"""Asked for by its commit, the Hub is not asked for more than its files."""
 
 
 def test_a_hub_dataset_loads_at_a_commit_and_every_mistake_says_the_way_out(hub: str, tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_a_hub_dataset_loads_at_a_commit_and_every_mistake_says_the_way_out(hub:
     )
     assert answers[0] == TRAIN
     assert answers[1] == TEST
-    assert answers[2] == [TRAIN[0], TRAIN[1][:1]]
+    assert answers[2] == [TRAIN[0], TRAIN[1][:1], "odc-by"]
     where = [answer[0] for answer in answers[3:]]
     assert where == ["some/sums"] * 5 + ["no/where", "two words"]
     said = [answer[1:] for answer in answers[3:]]
@@ -121,7 +124,7 @@ def test_offline_what_was_read_before_is_read_again_and_nothing_else(hub: str, t
          {"source": "no/where"}],
         offline=True,
     )  # fmt: skip
-    assert answers[:2] == [TRAIN, TRAIN]
+    assert answers[:2] == [[*TRAIN[:2], None], [*TRAIN[:2], None]]
     assert answers[2][1] == f"revision {'d' * 40} was asked for, only {COMMIT} is in the local cache"
     assert answers[3][1:] == [
         "the Hub cannot be asked which commit 'v1' is",

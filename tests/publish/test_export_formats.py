@@ -13,7 +13,7 @@ import pytest
 from builders import problem, yaml_file
 from datasets import load_dataset
 from pyarrow import parquet
-from releases import demo_release, release_of
+from released import demo_release, release_of
 
 from curate import export
 from curate.errors import CurateError, ReleaseError, UsageError
@@ -295,7 +295,7 @@ def test_a_folder_that_is_no_release_says_so(tmp_path: Path) -> None:
             export(folder, trainer="trl", to=tmp_path / "a.jsonl")
         return str(caught.value)
 
-    assert "there is no release here" in said(tmp_path / "nowhere")
+    assert "there is no finished release here" in said(tmp_path / "nowhere")
     out = release_of(tmp_path, [problem("p")])
     assert "this is the manifest of a profile" in said(tmp_path / "profile")
     data = out / "default" / "train-00000-of-00001.parquet"
@@ -307,7 +307,7 @@ def test_a_folder_that_is_no_release_says_so(tmp_path: Path) -> None:
     (out / "manifest.json").write_text("{")
     assert "unreadable manifest" in said(out)
     (out / "manifest.json").write_text("[]")
-    assert "no manifest of a release" in said(out)
+    assert "the manifest of something else" in said(out)
 
 
 def test_a_file_that_cannot_be_written_is_named(demo: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 from builders import problem
 from datasets import load_dataset
-from releases import DEMO, demo_release, release_of
+from released import DEMO, demo_release, release_of
 
 import curate
 from curate.recipe import VerifierSection
