@@ -97,7 +97,9 @@ class Client:
             pause = max(_asked_to_wait(failure), min(2.0 ** (attempt - 1), 30.0))
             if not again or attempt == self._attempts or pause > LONGEST_WAIT:
                 break
-            self._report(f"{self._short(failure, status)}; trying again in {pause:g} s ({attempt} of {self._attempts})")
+            self._report(
+                f"{self._short(failure, status)}; trying again in {round(pause, 1):g} s ({attempt} of {self._attempts})"
+            )
             time.sleep(pause)
         # Without the cause: its text may hold the token, and a traceback would print it.
         raise self._explained(what, failure, status) from None

@@ -12,7 +12,12 @@ from typing import Any
 
 REMOVED = "[removed]"
 
-_SECRET_NAME = re.compile(r"(^|[_-])(key|token|secret|password|passwd|authorization|credentials?)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"((^|.*[_-])(api|access|auth|secret|private|hf|hub|bearer)[_-]?)?(key|token)"
+    r"|.*(secret|password|passwd|authorization|credentials?)",
+    re.IGNORECASE,
+)
+"""``api_key`` and ``hf_token``, and neither ``answer_key`` nor ``eos_token``."""
 _KEYS = [
     (re.compile(r"(?<=://)[^/@\s]+@"), ""),  # a user and a password in an address
     (re.compile(r"(?i)\bbearer\s+[^\s'\",]+"), f"Bearer {REMOVED}"),
@@ -58,7 +63,7 @@ def _publishable(value: Any, name: str, inside_options: bool) -> Any:
         return {key: _publishable(item, str(key), inside) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_publishable(item, name, inside_options) for item in value]
-    if _SECRET_NAME.search(name) and value is not None and not isinstance(value, bool):
+    if _SECRET_NAME.fullmatch(name) and value is not None and not isinstance(value, bool):
         return REMOVED
     if not isinstance(value, str):
         return value

@@ -35,14 +35,16 @@ class Fault:
     connection breaks in the middle of the body. ``lose``: the request is done, and the connection breaks before the
     answer. ``late``: the connection breaks, and the request is done half a second later. ``race``: somebody else
     commits first. ``echo``: 400, and the answer repeats the request's headers, as some proxies do. ``hide``: 404, as
-    for what a token may not see.
+    for what a token may not see. ``wait``: until as many requests wait as the fault is for, then they go on.
     """
 
     request: str
-    kind: Literal["busy", "down", "stall", "cut", "lose", "late", "race", "echo", "hide"]
+    kind: Literal["busy", "down", "stall", "cut", "lose", "late", "race", "echo", "hide", "wait"]
     times: int = 1
     skip: int = 0
-    retry_after: str = "1"
+    retry_after: int = 1
+    """Seconds; as a date where ``as_date``."""
+    as_date: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,12 +162,17 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(2.5)
             return self._hang_up()
         if fault and fault.kind == "busy":
-            after = fault.retry_after if fault.retry_after.isdecimal() else formatdate(time.time() + 1, usegmt=True)
+            date = formatdate(time.time() + fault.retry_after, usegmt=True)
+            after = date if fault.as_date else str(fault.retry_after)
             return self._json({"error": "slow down"}, 429, {"Retry-After": after})
         if fault and fault.kind == "down":
             return self._json({"error": "down for a moment"}, 503)
         if fault and fault.kind == "echo":
             return self._json({"error": f"Bad request: {self.headers}"}, 400)
+        if fault and fault.kind == "wait":
+            deadline = time.monotonic() + 30
+            while fault.times and time.monotonic() < deadline:
+                time.sleep(0.02)
         if fault and fault.kind == "hide":
             return self._missing("RepoNotFound")
         if fault and fault.kind == "race":

@@ -219,6 +219,9 @@ def test_keys_and_folders_of_this_machine_are_not_told(measured: Ledger, tmp_pat
                 "download_dir": "/srv/alice/cache",
                 "base_url": "https://alice:pw@host/v1",
                 "extra": [{"api-key": "plain", "max_tokens": 5, "api_key_env": "MY_KEY"}],
+                "headers": {"X-Auth-Token": "plain", "Authorization": "plain", "db_password": "plain"},
+                "answer_key": "label",
+                "eos_token": "</s>",
             },
         },
     )
@@ -234,6 +237,9 @@ def test_keys_and_folders_of_this_machine_are_not_told(measured: Ledger, tmp_pat
         "download_dir": "cache",
         "base_url": "https://host/v1",
         "extra": [{"api-key": "[removed]", "max_tokens": 5, "api_key_env": "MY_KEY"}],
+        "headers": dict.fromkeys(("X-Auth-Token", "Authorization", "db_password"), "[removed]"),
+        "answer_key": "label",
+        "eos_token": "</s>",
     }
     assert record["recipe"]["model"]["path"] == record["model"]["path"] == "step-100"
     assert record["recipe"]["problems"]["source"] == "sums.jsonl"
