@@ -1,30 +1,28 @@
 """Plain rows: JSON Lines and Parquet logs with one rollout in each row.
 
-Owns reading such files. Must not check what the rows say: every format hands its rows on in this shape, and the room
-checks them all alike. Nothing is held in memory but the row, or the batch, at hand.
+Owns what such a row needs: nothing, it is in the shape that every format hands on. A plain log says nothing of its
+protocol but what its columns say: ``model`` and ``step`` where it has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from curate.errors import ProblemsError
-from curate.problems.files import Row, lines, parquet, parse_line
+from curate.logs.cells import Placed, rows
+from curate.logs.origin import Asked, Origin
+
+FILES = ("*.jsonl", "*.parquet")
 
 
-def read(path: Path, format: str) -> Iterator[tuple[str, Row | ProblemsError]]:
+def read(path: Path, _asked: Asked) -> Placed:
     """The place and the row of each rollout of one file; the complaint in place of a row that is broken.
 
     Raises:
         ProblemsError: the file as a whole cannot be read. A Parquet file has no lines that could be broken alone.
     """
-    if format == "parquet":
-        yield from ((f"{path}: row {number}", row) for number, row in parquet(path))
-        return
-    for number, line in lines(path):
-        if not line.isspace():
-            try:
-                yield f"{path}:{number}", parse_line(line)
-            except ProblemsError as error:
-                yield f"{path}:{number}", error
+    return rows(path)
+
+
+def origin(_path: Path) -> Origin:
+    """Nothing is known."""
+    return Origin()
