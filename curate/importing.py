@@ -10,7 +10,6 @@ nothing half judged, and the same call goes on.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from curate import logs, verifiers
-from curate import recipe as recipes
-from curate.errors import LedgerError, Stopped, UsageError
+from curate.errors import Stopped, UsageError
 from curate.judging import LOGGED, logged, set_unsound_aside, verify_all, without_reference
 from curate.ledger import Ledger
 from curate.logs import LogBatch
 from curate.logs.formats import COUNTS, files_of
-from curate.logs.origin import UNKNOWN
-from curate.problems import fingerprint as problems_fingerprint
+from curate.provenance import logged_fingerprint, manifest, refuse_another, unknown
 from curate.recipe import BandSection, VerifierSection
 from curate.recorder import Recorder
 from curate.records import FailedRequest, Problem, Reason, Rollout, Verdict, VerdictKind
@@ -147,7 +144,7 @@ def import_rollouts(
         bad_lines=log.n_bad_lines,
         first_bad_lines=log.bad_lines,
         others=log.n_others,
-        unknown=_unknown(log),
+        unknown=unknown(log),
         step=log.step,
         unused_columns=log.unused_columns,
     )
@@ -202,6 +199,7 @@ class _Work:
     report: Report | None
     figures: _Figures = field(default_factory=_Figures)
     log: LogBatch = field(init=False)
+    manifest: dict[str, Any] = field(init=False)
     pool: VerifierPool | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -212,15 +210,17 @@ class _Work:
         self.log = await self._read()
         _refuse_what_cannot_judge(self.log, self.section)
         name = self.ledger.path.name
-        manifest = _manifest(self.log, self.files, self.format, self.section, self.pool, self.band, self.pilot, name)
+        version = LOGGED if self.pool is None else self.pool.version
+        told = manifest(self.log, self.files, self.format, self.section, version, self.band, self.pilot, name)
+        self.manifest = {"created": now(), **told, "versions": versions()}
         if self.ledger.exists():
-            _refuse_another_log(self.ledger, manifest)
+            refuse_another(self.ledger.manifest()["protocol"], told["protocol"], self.ledger.path)
         with self.ledger.writing():
-            recorder = Recorder(self.ledger, manifest["verifier_fingerprint"])
+            recorder = Recorder(self.ledger, self.manifest["verifier_fingerprint"])
             try:
                 async with asyncio.TaskGroup() as both:
                     ticking = both.create_task(recorder.keep_flushed(self._tell))
-                    await self._bring(manifest, recorder)
+                    await self._bring(recorder)
                     ticking.cancel()
             except BaseExceptionGroup as group:
                 raise group.exceptions[0] from group
@@ -238,30 +238,31 @@ class _Work:
                 return log
             await asyncio.sleep(0)
 
-    async def _bring(self, manifest: dict[str, Any], recorder: Recorder) -> None:
+    async def _bring(self, recorder: Recorder) -> None:
         problems: Sequence[Problem] = self.log.problems
         if self.pool is None:
             problems = [without_reference(problem) for problem in problems]
         else:
             await self.pool.start()
             self.pool.remember(
-                self.ledger.comparisons(manifest["verifier_fingerprint"], CACHE), recorder.add_comparison
+                self.ledger.comparisons(self.manifest["verifier_fingerprint"], CACHE), recorder.add_comparison
             )
             problems = await set_unsound_aside(self.pool, problems)
         self.ledger.write_problems(problems, [problem.question for problem in problems])
-        self.ledger.write_manifest({**self.ledger.manifest(), **manifest} if self.ledger.exists() else manifest)
+        before = self.ledger.manifest() if self.ledger.exists() else {}
+        self.ledger.write_manifest({**before, **self.manifest})
         await self._write(recorder)
         if self.pool is None:
             return
         recorder.flush()
         sound = {one.problem_id: one for one in problems if one.set_aside is not Reason.UNVERIFIABLE}
-        judged = self.ledger.verdicts(manifest["verifier_fingerprint"], ["problem_id", "index"])
+        judged = self.ledger.verdicts(self.manifest["verifier_fingerprint"], ["problem_id", "index"])
         self.figures.judged = judged.height
         await verify_all(self.pool, sound, self.ledger.unjudged(judged), lambda found: self._take(recorder, found))
 
     async def _write(self, recorder: Recorder) -> None:
         """Write what of the log is not in the ledger yet: rollouts, the log's verdicts and failed requests."""
-        believes = _logged_fingerprint(self.section.pass_at)
+        believes = logged_fingerprint(self.section.pass_at)
         as_found = recorder if self.pool is None else Recorder(self.ledger, believes)
         held = {name: set(indices) for name, indices in self.ledger.held().items()}
         believed = set(self.ledger.verdicts(believes, ["problem_id", "index"]).iter_rows())
@@ -334,99 +335,14 @@ def _refuse_what_cannot_judge(log: LogBatch, section: VerifierSection) -> None:
         )
 
 
-def _manifest(
-    log: LogBatch,
-    files: Sequence[Path],
-    format: str,
-    section: VerifierSection,
-    pool: VerifierPool | None,
-    band: BandSection,
-    pilot: int,
-    name: str,
-) -> dict[str, Any]:
-    version = LOGGED if pool is None else pool.version
-    told = log.origin.protocol()
-    protocol = {
-        "imported": format,
-        "imported.step": log.step,
-        "log": _digest(files),
-        **told,
-        **recipes.verifier_protocol(section, version),
-    }
-    return {
-        "name": files[0].stem if len(files) == 1 else name,
-        "created": now(),
-        "model": {key.partition(".")[2]: told[key] for key in told if key.startswith("model.")},
-        "protocol": protocol,
-        "protocol_fingerprint": recipes.digest(protocol),
-        "verifier_fingerprint": recipes.verifier_fingerprint(section, version),
-        "seed": None,
-        "band": band.model_dump(),
-        "pilot": _most(log) if not log.texts else pilot,
-        "recipe": None,
-        "imported": {
-            "format": format,
-            "tool": log.origin.tool or UNKNOWN,
-            "tool_version": log.origin.tool_version or UNKNOWN,
-            "step": log.step,
-            "texts": log.texts,
-            "logged": _logged_fingerprint(section.pass_at) if log.n_rewards else None,
-            "unknown": list(_unknown(log)),
-            "failed_requests": log.n_errors,
-            "bad_lines": log.n_bad_lines,
-            "unknown_finish": log.n_unknown_finish,
-        },
-        "problems": {
-            "source": ", ".join(file.name for file in files[:20]) + (", ..." if len(files) > 20 else ""),
-            "fingerprint": problems_fingerprint(log.problems),
-            "rows": len(log.problems),
-        },
-        "versions": versions(),
-    }
-
-
-def _unknown(log: LogBatch) -> tuple[str, ...]:
-    return tuple(key for key, value in log.origin.protocol().items() if value == UNKNOWN)
-
-
-def _most(log: LogBatch) -> int:
-    """The rollouts of the problem that has most: all that were counted are the first draw, in no known order."""
-    return max(rollout.index for rollout, _ in log.rollouts()) + 1
-
-
-def _refuse_another_log(ledger: Ledger, manifest: dict[str, Any]) -> None:
-    held = ledger.manifest()["protocol"]
-    if held != manifest["protocol"]:
-        names = [name for name in {**held, **manifest["protocol"]} if held.get(name) != manifest["protocol"].get(name)]
-        raise LedgerError(
-            f"there is another profile here, or this log imported otherwise: they differ in {', '.join(names[:4])}",
-            where=str(ledger.path),
-            hint="choose a new folder with --into",
-        )
-
-
-def _logged_fingerprint(pass_at: float) -> str:
-    """Names the folder of the log's own verdicts."""
-    return recipes.verifier_fingerprint(VerifierSection(kind=LOGGED, pass_at=pass_at), LOGGED)
-
-
 def _agreement(ledger: Ledger, section: VerifierSection) -> tuple[int, int] | None:
     """On how many rollouts our verdict is the log's, of those that both scored."""
     if section.kind == LOGGED:
         return None
     key = ["problem_id", "index"]
-    theirs = ledger.verdicts(_logged_fingerprint(section.pass_at), [*key, "verdict"])
+    theirs = ledger.verdicts(logged_fingerprint(section.pass_at), [*key, "verdict"])
     both = ledger.verdicts(ledger.manifest()["verifier_fingerprint"], [*key, "verdict"]).join(theirs, on=key)
     scored = both.filter(both["verdict"] != VerdictKind.UNSCORED, both["verdict_right"] != VerdictKind.UNSCORED)
     if scored.is_empty():
         return None
     return int((scored["verdict"] == scored["verdict_right"]).sum()), scored.height
-
-
-def _digest(files: Sequence[Path]) -> str:
-    """Names a log by the bytes of its files, in order."""
-    whole = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as handle:
-            whole.update(hashlib.file_digest(handle, "sha256").digest())
-    return f"sha256:{whole.hexdigest()}"
