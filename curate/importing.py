@@ -167,7 +167,7 @@ def import_every_step(
     Raises:
         UsageError: no row has a step. Else as :func:`import_rollouts`.
     """
-    found = logs.steps(paths, format, columns=more.get("columns"), reward=more.get("reward"))
+    found = logs.steps(paths, format, more.get("columns"))
     return tuple(
         import_rollouts(files, format=format, into=Path(into) / f"step-{step:06d}", step=step, **more)
         for step, files in found.items()

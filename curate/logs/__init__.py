@@ -186,24 +186,25 @@ def reading(
     )
 
 
-def steps(paths: str | Path | Iterable[str | Path], format: str, **asked: Any) -> dict[int, tuple[Path, ...]]:
+def steps(
+    paths: str | Path | Iterable[str | Path], format: str, columns: Mapping[str, str | None] | None = None
+) -> dict[int, tuple[Path, ...]]:
     """Which steps of a policy in training a log has, in order, and which of its files each one is in.
 
     Raises:
-        UsageError: it has none, or as :func:`reading`.
+        UsageError: it has none.
         ProblemsError: a file as a whole cannot be read.
     """
     files = files_of(paths, format)
-    column = dict(asked.get("columns") or {}).get("step") or "step"
-    module = reader(format)
+    given = dict(columns or {})
     found: dict[int, list[Path]] = {}
     for path in files:
-        for _, row in module.read(path, Asked(format, asked.get("reward"), dict(asked.get("columns") or {}))):
-            step = None if isinstance(row, ProblemsError) else lookup(row, column)
+        for _, row in reader(format).read(path, Asked(format, "none", given)):
+            step = None if isinstance(row, ProblemsError) else lookup(row, given.get("step") or "step")
             if isinstance(step, int) and path not in found.setdefault(step, []):
                 found[step].append(path)
     if not found:
-        raise UsageError("no row of the log has a step", where=", ".join(map(str, files)))
+        raise UsageError("no row of the log has a step", where=", ".join(map(str, files[:3])))
     return {step: tuple(found[step]) for step in sorted(found)}
 
 
