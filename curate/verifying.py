@@ -208,7 +208,7 @@ class _Work:
                 where=str(self.ledger.path),
                 hint="only one that was imported from a log with rewards has them",
             )
-        if self.ledger.verdicts(self.fingerprint, ["index"]).is_empty():
+        if self.ledger.verdicts(self.fingerprint, ["problem_id", "index"]).is_empty():
             rewards = self.ledger.verdicts(found, ["problem_id", "index", "reward"]).iter_rows()
             self._take([logged(name, index, reward, self.section.pass_at) for name, index, reward in rewards])
 

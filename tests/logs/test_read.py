@@ -141,7 +141,7 @@ def test_parquet_says_the_same_as_json_lines(tmp_path: Path) -> None:
     ("bad", "words"),
     [
         (row(completion=None), "the completion is null, not text"),
-        (row(completion=["a"]), "the completion is ['a'], not text"),
+        (row(completion={"a": 1}), "the completion is {'a': 1}, not text"),
         (row(index=-1), "the index is -1, not a whole number from 0 to 1048575"),
         (row(index=1.5), "the index is 1.5"),
         (row(index=True), "the index is True"),
