@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from curate.auditing import audit as audit_profile
+    from curate.importing import import_every_step as import_every_step
     from curate.importing import import_rollouts as import_rollouts
     from curate.planning import plan as plan
     from curate.probing import probe_early as probe_early
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _CALLS = {
     "profile": ("curate.profiling", "profile"),
     "plan": ("curate.planning", "plan"),
-    "import_rollouts": ("curate.importing", "import_rollouts"),
+    **{name: ("curate.importing", name) for name in ("import_rollouts", "import_every_step")},
     "verify": ("curate.verifying", "verify"),
     # A module of that name is the audit's room, so the call has a longer one.
     "audit_profile": ("curate.auditing", "audit"),
@@ -36,6 +37,7 @@ _CALLS = {
 __all__ = [
     "audit_profile",
     "filter",
+    "import_every_step",
     "import_rollouts",
     "load_recipe",
     "plan",

@@ -142,7 +142,7 @@ def _print(brought: Imported) -> None:
         same, both = brought.agreement
         click.echo(f"our verdict is the log's on {same:,} of {both:,} rollouts", err=True)
     if brought.unknown:
-        click.echo(f"not told by the log: {', '.join(brought.unknown)}", err=True)
+        click.echo(f"the log does not tell: {texts.untold(brought.unknown)}", err=True)
     texts.print_summary(brought.summary)
 
 

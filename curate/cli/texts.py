@@ -5,6 +5,7 @@ Must not compute: it is given the numbers. Plain when piped, because rich notice
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -109,7 +110,19 @@ def _print_imported(told: dict[str, Any], out: Console) -> None:
     texts = "" if told["texts"] else ", counts without texts"
     out.print(f"[dim]imported from {escape(told['format'])}{step}{texts}[/dim]")
     if told["unknown"]:
-        out.print(f"[dim]not told by the log: {', '.join(told['unknown'])}[/dim]")
+        out.print(f"[dim]the log does not tell: {untold(told['unknown'])}[/dim]")
+
+
+def untold(unknown: Sequence[str]) -> str:
+    """The entries of a protocol that a log does not tell, each room of it once."""
+    rooms: dict[str, list[str]] = {}
+    for name in unknown:
+        room, _, entry = name.partition(".")
+        rooms.setdefault(room, []).append(entry)
+    whole = {"model": 3, "prompt": 3, "sampling": 5}
+    return ", ".join(
+        room if len(entries) == whole.get(room) else f"{room} ({', '.join(entries)})" for room, entries in rooms.items()
+    )
 
 
 def print_problem(view: ProblemView, limit: int, console: Console | None = None) -> None:

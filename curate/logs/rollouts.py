@@ -149,7 +149,7 @@ def _count(value: Any, name: str, limit: int) -> int | None:
 
 
 def _finish_reason(value: Any) -> FinishReason | None:
-    if value is None:
+    if value is None or value in ("", "unknown"):
         return None
     known = _FINISH.get(value.strip().lower()) if isinstance(value, str) else None
     if known is None:

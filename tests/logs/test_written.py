@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from curate import logs
@@ -61,6 +62,19 @@ def test_trl_gets_its_references_from_the_problems(tmp_path: Path) -> None:
     problems.write_text("question,answer\nWhat is 47*6?,282\n")
     with pytest.raises(ProblemsError, match="--problems has no problem of the question 'What is 9\\+5"):
         logs.read(WRITTEN / "trl", "trl", reward="none", step=1, problems=[problems])
+
+
+def test_older_trl_has_texts_for_prompts_and_completions(tmp_path: Path) -> None:
+    """Made by hand after TRL 0.24, ``_logs["prompt"]`` of which is the prompt with its special tokens, as a text."""
+    prompt = "<|im_start|>user\nWhat is 9+5?<|im_end|>\n<|im_start|>assistant\n"
+    columns = {"step": [3], "prompt": [prompt], "completion": ["14"], "accuracy": [None], "advantage": [0.0]}
+    pl.DataFrame(columns, schema_overrides={"accuracy": pl.Float64}).write_parquet(
+        tmp_path / "completions_00003.parquet"
+    )
+    problems = tmp_path / "problems.csv"
+    problems.write_text("question,answer\nWhat is 9+5?,14\n")
+    log = logs.read(tmp_path, "trl", problems=[problems])
+    assert (answers(log), log.step, log.n_rewards) == ({"What is 9+5?": ("14",)}, 3, 0)
 
 
 # -- lm-eval 0.4.13 -------------------------------------------------------------------------------------------------
