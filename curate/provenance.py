@@ -47,6 +47,7 @@ def manifest(
         "imported": format,
         "imported.step": log.step,
         "log": _digest(files),
+        "log.read": recipes.digest([log.asked, problems_fingerprint(log.problems)]),
         **told,
         **recipes.verifier_protocol(section, version),
     }

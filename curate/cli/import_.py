@@ -36,7 +36,11 @@ _VERIFIER = (
 @click.option("--band", type=Band(), default="0.2:0.8", show_default=True, help="Both ends inclusive.")
 @click.option("--confidence", default=0.9, show_default=True, help="How sure a decision must be.")
 @click.option(
-    "--column", "columns", metavar="OURS=THEIRS", multiple=True, help="Where the log calls a column otherwise."
+    "--column",
+    "columns",
+    metavar="OURS=THEIRS",
+    multiple=True,
+    help="Where the log calls a column otherwise; OURS= leaves it unread.",
 )
 @click.option(
     "--problems",
@@ -153,8 +157,8 @@ def _say(count: int, what: str, first: tuple[str, ...]) -> None:
             click.echo(f"  {line}", err=True)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str) -> tuple[str, str | None]:
     ours, sign, theirs = text.partition("=")
-    if not (ours and sign and theirs):
+    if not (ours and sign):
         raise click.BadParameter(f"{text!r} is not OURS=THEIRS, e.g. completion=response", param_hint="--column")
-    return ours, theirs
+    return ours, theirs or None

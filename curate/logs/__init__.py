@@ -26,6 +26,7 @@ from curate.logs.rollouts import OPTIONAL, REQUIRED
 from curate.logs.scan import Entry, Scan, Seen
 from curate.problems.duplicates import set_duplicates_aside
 from curate.problems.rows import lookup
+from curate.recipe import digest
 from curate.records import Problem, Rollout
 
 __all__ = ["FORMATS", "Entry", "LogBatch", "read", "reading", "steps"]
@@ -61,6 +62,8 @@ class LogBatch:
     """Of the policy in training; None where the log has none."""
     origin: Origin
     """What the log says of its protocol; the model is the rows' own, or the one that was named."""
+    asked: str
+    """Names the way in which it was read: other columns or another reward make it another log."""
     texts: bool
     """False: the rollouts are counts, without completions."""
     _again: Callable[[], Iterator[Entry]] = field(repr=False, compare=False)
@@ -134,10 +137,7 @@ def reading(
         ProblemsError: a row is broken, gives another question or reference to a known problem_id, or repeats an
             index; names the place. Or: there is no good row at all.
     """
-    if format not in FORMATS:
-        close = get_close_matches(format, FORMATS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(FORMATS)}"
-        raise UsageError(f"unknown log format {format!r}", hint=hint)
+    reader(format)
     files = files_of(paths, format)
     given = dict(columns or {})
     mapping = _mapping(given, counts.COLUMNS if format == COUNTS else ())
@@ -155,12 +155,12 @@ def reading(
     )
     seen = Seen()
     yield from _breathing(scan.entries(seen))
-    drawn = {name for of_step, name in seen.strands if step in (None, of_step)}
-    if model is not None and len(drawn) == 1 and model not in drawn and seen.taken is None:
+    drawn = {name for of_step, name in seen.strands if step in (None, of_step)} - {None}
+    if len(drawn) == 1 and model is not None and model not in drawn:
         # The only model of the log goes by another name there.
         scan, seen = replace(scan, model=None), Seen()
         yield from _breathing(scan.entries(seen))
-    if seen.mixed or (seen.strands and seen.taken is None):
+    if seen.mixed or (seen.strands and seen.taken is None) or (len(drawn) > 1 and scan.model not in drawn):
         raise _which(seen, files, step)
     if not seen.n_rollouts + seen.n_errors:
         place, error = seen.first_bad or (", ".join(map(str, files)), None)
@@ -181,6 +181,7 @@ def reading(
         unused_columns=tuple(name for name in seen.columns if name not in used),
         step=of_step,
         origin=_origin(files, format, model or named),
+        asked=digest([given, reward, answer_pattern, skip_bad_lines]),
         texts=format != COUNTS,
         _again=lambda: (entry for entry in scan.entries(Seen()) if entry is not None),
     )

@@ -6,7 +6,7 @@ Owns the reading of rows with their places, and the text of a chat message. Must
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,27 @@ def rows(path: Path) -> Placed:
                 yield f"{path}:{number}", parse_line(line)
             except ProblemsError as error:
                 yield f"{path}:{number}", error
+
+
+def each(placed: Placed, take: Callable[[Row], Iterable[Row]]) -> Placed:
+    """The plain rows that a format makes of each of its rows, under their place.
+
+    Args:
+        placed: The format's rows.
+        take: Makes plain rows of one; what it cannot make anything of is a broken row, whatever it raises over it.
+    """
+    for place, row in placed:
+        if isinstance(row, ProblemsError):
+            yield place, row
+            continue
+        try:
+            taken = list(take(row))
+        except ProblemsError as error:
+            yield place, error
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            yield place, ProblemsError(f"this is not shaped as a row of this format: {error}")
+        else:
+            yield from ((place, one) for one in taken)
 
 
 def table(path: Path) -> Placed:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, first, table
+from curate.logs.cells import ANSWER, QUESTION, Placed, each, first, table
 from curate.logs.origin import Asked, Origin
 from curate.logs.rollouts import MAX_INDEX
 from curate.problems.files import Row
@@ -25,14 +25,7 @@ COLUMNS = ("n", "k", "pass_rate")
 
 def read(path: Path, asked: Asked) -> Placed:
     """n rows for each problem, the passing ones first."""
-    for place, row in table(path):
-        if isinstance(row, ProblemsError):
-            yield place, row
-            continue
-        try:
-            yield from ((place, one) for one in _rollouts(row, asked))
-        except ProblemsError as error:
-            yield place, error
+    return each(table(path), lambda row: _rollouts(row, asked))
 
 
 def origin(_path: Path) -> Origin:

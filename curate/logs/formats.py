@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,15 @@ _PARTS = re.compile(r"(\d+)")
 
 
 def reader(format: str) -> Any:
-    """The module of a format."""
+    """The module of a format.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if format not in FORMATS:
+        close = get_close_matches(format, FORMATS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(FORMATS)}"
+        raise UsageError(f"unknown log format {format!r}", hint=hint)
     return import_module(FORMATS[format])
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import Placed, chosen, document, listed, mapping, spoken
+from curate.logs.cells import Placed, chosen, document, each, listed, mapping, spoken
 from curate.logs.cells import asked as turns
 from curate.logs.origin import Asked, Origin, sampling
 from curate.problems.files import Row
@@ -40,8 +40,7 @@ def read(path: Path, asked: Asked) -> Placed:
         ProblemsError: the file is no whole log.
         UsageError: there are several scorers and none is named.
     """
-    for place, sample in _samples(path):
-        yield place, sample if isinstance(sample, ProblemsError) else _rollout(sample, asked)
+    return each(_samples(path), lambda sample: [_rollout(sample, asked)])
 
 
 def origin(path: Path) -> Origin:
@@ -126,7 +125,10 @@ def _header(path: Path) -> Row:
     """The header, or what was written at the start of a run that never ended."""
     names = _names(path)
     name = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
-    return mapping(json.loads(_member(path, name))) if name else {}
+    try:
+        return mapping(json.loads(_member(path, name))) if name else {}
+    except (ValueError, RecursionError, zipfile.BadZipFile, OSError) as error:
+        raise ProblemsError(f"unreadable header: {error}", where=str(path)) from error
 
 
 def _names(path: Path) -> list[str]:

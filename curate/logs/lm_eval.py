@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError, UsageError
-from curate.logs.cells import QUESTION, Placed, chosen, first, listed, mapping, rows, sidecar
+from curate.logs.cells import QUESTION, Placed, chosen, each, first, listed, mapping, rows, sidecar
 from curate.logs.origin import Asked, Origin, sampling
 from curate.problems.files import Row
 
@@ -44,11 +44,7 @@ def read(path: Path, asked: Asked) -> Placed:
             raise _which(path, seen)
         if named != (wanted or next(iter(seen))):
             continue
-        try:
-            for one in _rollouts(row, asked):
-                yield place, one
-        except ProblemsError as error:
-            yield place, error
+        yield from each(iter([(place, row)]), lambda one: _rollouts(one, asked))
     if wanted is not None and wanted not in seen:
         raise _which(path, seen)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, first, mapping, rows
+from curate.logs.cells import ANSWER, QUESTION, Placed, each, first, mapping, rows
 from curate.logs.cells import asked as turns
 from curate.logs.openai_batch import answered
 from curate.logs.origin import Asked, Origin, sampling
@@ -31,15 +31,7 @@ _TASK, _ROLLOUT = "_ng_task_index", "_ng_rollout_index"
 def read(path: Path, asked: Asked) -> Placed:
     """One row for each rollout, then one for each failed attempt."""
     inputs = _inputs(path)
-    for place, row in _with_failures(path):
-        if isinstance(row, ProblemsError):
-            yield place, row
-        elif _TASK not in row:
-            yield place, ProblemsError(f"there is no {_TASK!r}: this is no rollout of NeMo Gym's")
-        elif asked.reward not in (None, "none") and asked.reward not in row and "_ng_failure_class" not in row:
-            yield place, ProblemsError(f"there is no reward {asked.reward!r}")
-        else:
-            yield place, _rollout({**inputs.get(row[_TASK], {}), **row}, asked)
+    return each(_with_failures(path), lambda row: [_rollout(row, inputs, asked)])
 
 
 def origin(path: Path) -> Origin:
@@ -49,7 +41,12 @@ def origin(path: Path) -> Origin:
     return Origin(tool="NeMo Gym", **sampling(asked))
 
 
-def _rollout(row: Row, asked: Asked) -> Row:
+def _rollout(row: Row, inputs: dict[Any, Row], asked: Asked) -> Row:
+    if _TASK not in row:
+        raise ProblemsError(f"there is no {_TASK!r}: this is no rollout of NeMo Gym's")
+    row = {**inputs.get(row[_TASK], {}), **row}
+    if asked.reward not in (None, "none") and asked.reward not in row and "_ng_failure_class" not in row:
+        raise ProblemsError(f"there is no reward {asked.reward!r}")
     response = mapping(row.get("response"))
     prompt = mapping(row.get("responses_create_params")).get("input")
     usage = mapping(response.get("usage"))

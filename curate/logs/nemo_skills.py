@@ -14,49 +14,43 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, first, rows, spoken
+from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, each, first, rows, spoken
 from curate.logs.origin import Asked, Origin
+from curate.problems.files import Row
 
 FILES = ("output*.jsonl",)
 _VERDICTS = ("symbolic_correct", "is_correct", "judge_correct")
-_OURS = ("generation", "_full_generation", "reasoning_content", "serialized_output", "tool_calls", "response")
+_KEPT = ("subset_for_metrics", "subject", "level", "source", "id", "category")
 
 
 def read(path: Path, asked: Asked) -> Placed:
     """One row for each line. Chunks of a run that has not ended (``-async``) lack an order, not a column."""
-    for place, row in rows(path):
-        if isinstance(row, ProblemsError):
-            yield place, row
-            continue
-        verdicts = {name: row[name] for name in (asked.reward, *_VERDICTS) if name and row.get(name) is not None}
-        if asked.reward is None:
-            # Of several verdicts the symbolic one is the evaluator's own; a judge's has to be asked for.
-            verdicts = dict(list(verdicts.items())[:1])
-        elif asked.reward not in row:
-            verdicts = {asked.reward: None}
-        drawn = row.get("_full_generation")
-        yield (
-            place,
-            {
-                **row,
-                "question": first(row, ("problem", *QUESTION)),
-                "answer": first(row, ("expected_answer", *ANSWER)),
-                "completion": drawn
-                if isinstance(drawn, str)
-                else spoken({"content": row.get("generation"), "reasoning": row.get("reasoning_content")}),
-                "reward": chosen(verdicts, asked.reward, "verdict"),
-                "prompt_tokens": row.get("num_input_tokens"),
-                "completion_tokens": row.get("num_generated_tokens"),
-                "metadata": {
-                    name: value
-                    for name, value in row.items()
-                    if name in ("subset_for_metrics", "subject", "level", "source", "id", "category")
-                },
-            },
-        )
+    return each(rows(path), lambda row: [_rollout(row, asked)])
 
 
 def origin(_path: Path) -> Origin:
     """Nothing is known but the tool."""
     return Origin(tool="NeMo-Skills")
+
+
+def _rollout(row: Row, asked: Asked) -> Row:
+    verdicts = {name: row[name] for name in _VERDICTS if row.get(name) is not None}
+    if asked.reward is None:
+        # Of several verdicts the symbolic one is the evaluator's own; a judge's has to be asked for.
+        verdicts = dict(list(verdicts.items())[:1])
+    elif asked.reward in row:
+        verdicts[asked.reward] = row[asked.reward]
+    drawn = row.get("_full_generation")
+    if not isinstance(drawn, str) and "generation" in row:
+        drawn = spoken({"content": row["generation"], "reasoning": row.get("reasoning_content")})
+    # What is not found here, the user may name.
+    found = {"question": first(row, ("problem", *QUESTION, "messages")), "completion": drawn}
+    return {
+        **row,
+        **{name: value for name, value in found.items() if value is not None},
+        "answer": first(row, ("expected_answer", *ANSWER)),
+        "reward": chosen(verdicts, asked.reward, "verdict"),
+        "prompt_tokens": row.get("num_input_tokens"),
+        "completion_tokens": row.get("num_generated_tokens"),
+        "metadata": {name: row[name] for name in _KEPT if name in row},
+    }

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, first, rows
+from curate.logs.cells import ANSWER, QUESTION, Placed, each, first, rows
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
 
@@ -23,14 +23,7 @@ _GENERATIONS, _REWARDS = "pass_rate_generations", "pass_rate_rewards"
 
 def read(path: Path, _asked: Asked) -> Placed:
     """One row for each completion of each problem."""
-    for place, row in rows(path):
-        if isinstance(row, ProblemsError):
-            yield place, row
-            continue
-        try:
-            yield from ((place, one) for one in _rollouts(row))
-        except ProblemsError as error:
-            yield place, error
+    return each(rows(path), _rollouts)
 
 
 def origin(_path: Path) -> Origin:
@@ -52,7 +45,7 @@ def _rollouts(row: Row) -> Iterator[Row]:
     for position, completion in enumerate(drawn):
         yield {
             **own,
-            "question": question,
+            **({} if question is None else {"question": question}),
             "answer": answer,
             "completion": completion,
             "reward": None if rewards is None else rewards[position],

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curate.errors import ProblemsError
-from curate.logs.cells import Placed, listed, mapping, rows, spoken
+from curate.logs.cells import Placed, each, listed, mapping, rows, spoken
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
 
@@ -26,17 +26,7 @@ FILES = ("*.jsonl",)
 
 def read(path: Path, _asked: Asked) -> Placed:
     """One row for each choice of each line; a failed request as one row with its error."""
-    for place, row in rows(path):
-        if isinstance(row, ProblemsError):
-            yield place, row
-        elif not isinstance(row.get("custom_id"), str) or not row.keys() & {"response", "error"}:
-            hint = "this looks like the batch's input: give it as --problems" if "body" in row else None
-            yield (
-                place,
-                ProblemsError("this is no line of a batch's output: it has no custom_id or response", hint=hint),
-            )
-        else:
-            yield from ((place, one) for one in _rollouts(row))
+    return each(rows(path), _rollouts)
 
 
 def origin(_path: Path) -> Origin:
@@ -45,6 +35,9 @@ def origin(_path: Path) -> Origin:
 
 
 def _rollouts(row: Row) -> Iterator[Row]:
+    if not isinstance(row.get("custom_id"), str) or not row.keys() & {"response", "error"}:
+        hint = "this looks like the batch's input: give it as --problems" if "body" in row else None
+        raise ProblemsError("this is no line of a batch's output: it has no custom_id or response", hint=hint)
     base = {"problem_id": row["custom_id"], "question": None, "answer": None, "completion": None}
     response = mapping(row.get("response"))
     body, status = mapping(response.get("body")), response.get("status_code", 200)

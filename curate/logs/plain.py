@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curate.errors import ProblemsError
-from curate.logs.cells import Placed, rows
+from curate.logs.cells import Placed, each, rows
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
 from curate.problems.rows import MISSING, lookup
@@ -28,14 +28,7 @@ def read(path: Path, asked: Asked) -> Placed:
         ProblemsError: the file as a whole cannot be read. A Parquet file has no lines that could be broken alone.
     """
     columns = {name: asked.columns.get(name, name) for name in _EACH}
-    for place, row in rows(path):
-        if isinstance(row, ProblemsError) or not isinstance(lookup(row, columns["completion"] or ""), list):
-            yield place, row
-            continue
-        try:
-            yield from ((place, one) for one in _taken_apart(row, columns))
-        except ProblemsError as error:
-            yield place, error
+    return each(rows(path), lambda row: _taken_apart(row, columns))
 
 
 def origin(_path: Path) -> Origin:
@@ -44,7 +37,10 @@ def origin(_path: Path) -> Origin:
 
 
 def _taken_apart(row: Row, columns: dict[str, str | None]) -> Iterator[Row]:
-    """One row for each completion of a list; the other lists must be as long."""
+    """The row; where its completion is a list, one for each of them: the other lists must be as long."""
+    if not isinstance(lookup(row, str(columns["completion"])), list):
+        yield row
+        return
     cells = {column: lookup(row, column) for column in columns.values() if column is not None}
     lists = {column: cell for column, cell in cells.items() if cell is not MISSING and isinstance(cell, list)}
     drawn = lists[str(columns["completion"])]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, document, first, listed, mapping, sidecar, spoken
+from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, document, each, first, listed, mapping, sidecar, spoken
 from curate.logs.cells import asked as turns
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
@@ -35,14 +35,10 @@ def read(path: Path, asked: Asked) -> Placed:
         UsageError: there is no reward of the name asked for.
     """
     try:
-        episode = document(path)
+        episode: Row | ProblemsError = document(path)
     except ProblemsError as error:
-        yield str(path), ProblemsError(error.message)
-        return
-    if not isinstance(episode.get("trajectories"), list):
-        yield str(path), ProblemsError("there are no trajectories: this is no episode of rLLM's")
-        return
-    yield str(path), _rollout(episode, _item(path, episode), asked)
+        episode = ProblemsError(error.message)
+    return each(iter([(str(path), episode)]), lambda row: [_rollout(row, _item(path, row), asked)])
 
 
 def origin(path: Path) -> Origin:
@@ -53,6 +49,8 @@ def origin(path: Path) -> Origin:
 
 
 def _rollout(episode: Row, item: Row, asked: Asked) -> Row:
+    if not isinstance(episode.get("trajectories"), list):
+        raise ProblemsError("there are no trajectories: this is no episode of rLLM's")
     task = episode.get("task")
     task = {"instruction": task} if isinstance(task, str) else mapping(task)
     more = {**task, **mapping(task.get("metadata"))}

@@ -54,6 +54,7 @@ _FINISH: dict[str, FinishReason] = {
     "max_length": "length",
     "max_output_tokens": "length",
     "model_length": "length",
+    "incomplete": "length",
     "truncated": "length",
 }
 

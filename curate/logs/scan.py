@@ -154,7 +154,8 @@ def _place_among(seen: Seen, plain: PlainRow, place: str) -> int:
     index = len(taken) if plain.index is None else plain.index
     if index in taken:
         raise ProblemsError(
-            f"index {index} of problem {name!r} was there before", hint="leave index out to number rows as they come"
+            f"index {index} of problem {name!r} was there before",
+            hint="leave index out to number rows as they come: --column index=",
         )
     seen.problems.setdefault(name, (plain.problem, place))
     seen.indexed = indexed, since

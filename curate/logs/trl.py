@@ -18,8 +18,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from curate.errors import ProblemsError
-from curate.logs.cells import Placed, chosen, listed, rows, spoken
+from curate.logs.cells import Placed, chosen, each, listed, mapping, rows, spoken
 from curate.logs.origin import Asked, Origin
+from curate.problems.files import Row
 
 FILES = ("completions_*.parquet",)
 _OURS = ("step", "prompt", "completion", "advantage")
@@ -31,31 +32,28 @@ def read(path: Path, asked: Asked) -> Placed:
     Raises:
         UsageError: there are several rewards and none is named.
     """
-    for place, row in rows(path):
-        if isinstance(row, ProblemsError):
-            yield place, row
-            continue
-        missing = [name for name in _OURS[:3] if name not in row]
-        if missing:
-            yield place, ProblemsError(f"there is no column {missing[0]!r}: these are no completions of TRL's")
-            continue
-        rewards = {name: value for name, value in row.items() if name not in _OURS and _is_number(value)}
-        answered = row["completion"]
-        yield (
-            place,
-            {
-                **row,
-                "question": row["prompt"],
-                "answer": row.get("answer", row.get("solution")),
-                "completion": answered if isinstance(answered, str) else "".join(map(spoken, listed(answered))),
-                "reward": chosen(rewards, asked.reward, "reward"),
-            },
-        )
+    return each(rows(path), lambda row: [_rollout(row, asked)])
 
 
 def origin(_path: Path) -> Origin:
     """Nothing is known but the tool."""
     return Origin(tool="TRL")
+
+
+def _rollout(row: Row, asked: Asked) -> Row:
+    missing = [name for name in _OURS[:3] if name not in row]
+    if missing:
+        raise ProblemsError(f"there is no column {missing[0]!r}: these are no completions of TRL's")
+    rewards = {name: value for name, value in row.items() if name not in _OURS and _is_number(value)}
+    answered = row["completion"]
+    turns = [turn for turn in map(mapping, listed(answered)) if turn.get("role", "assistant") == "assistant"]
+    return {
+        **row,
+        "question": row["prompt"],
+        "answer": row.get("answer", row.get("solution")),
+        "completion": answered if isinstance(answered, str) else "\n\n".join(map(spoken, turns)),
+        "reward": chosen(rewards, asked.reward, "reward"),
+    }
 
 
 def _is_number(value: object) -> bool:

@@ -17,13 +17,13 @@ Unknown: revision and chat template.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, first, listed, mapping, rows, sidecar, spoken
+from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, each, first, listed, mapping, rows, sidecar, spoken
 from curate.logs.cells import asked as turns
 from curate.logs.origin import Asked, Origin, sampling
 from curate.problems.files import Row
@@ -45,15 +45,7 @@ def read(path: Path, asked: Asked) -> Placed:
     Raises:
         UsageError: there is no reward of the name asked for.
     """
-    for place, row in rows(path):
-        if isinstance(row, ProblemsError):
-            yield place, row
-        elif "traces" in row or "nodes" in row:
-            yield from ((place, one) for one in _of_episode(row, asked))
-        elif "completion" in row and "reward" in row:
-            yield place, _of_result(row, asked)
-        else:
-            yield place, ProblemsError("this is neither an episode nor a result of verifiers'")
+    return each(rows(path), lambda row: _rollouts(row, asked))
 
 
 def origin(path: Path) -> Origin:
@@ -69,6 +61,14 @@ def origin(path: Path) -> Origin:
         version = mapping(config.get("version_info")).get("vf_version")
         settings = mapping(config.get("sampling_args"))
     return Origin(model=config.get("model"), tool="verifiers", tool_version=version, **sampling(settings))
+
+
+def _rollouts(row: Row, asked: Asked) -> Iterable[Row]:
+    if "traces" in row or "nodes" in row:
+        return _of_episode(row, asked)
+    if "completion" in row and "reward" in row:
+        return [_of_result(row, asked)]
+    raise ProblemsError("this is neither an episode nor a result of verifiers'")
 
 
 def _traces(row: Row) -> list[Any]:

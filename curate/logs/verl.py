@@ -16,39 +16,36 @@ from __future__ import annotations
 from pathlib import Path
 
 from curate.errors import ProblemsError
-from curate.logs.cells import Placed, rows
+from curate.logs.cells import Placed, each, rows
 from curate.logs.origin import Asked, Origin
+from curate.problems.files import Row
 
 FILES = ("[0-9]*.jsonl",)
 
 
 def read(path: Path, asked: Asked) -> Placed:
     """One row for each line, with the step of its policy: from the line, or from the file's name."""
-    for place, row in rows(path):
-        if isinstance(row, ProblemsError):
-            yield place, row
-            continue
-        reward = None if asked.reward == "none" else asked.reward or "score"
-        needed = ["input", "output", *([asked.reward] if reward and asked.reward else [])]
-        missing = [name for name in needed if name not in row]
-        if missing:
-            yield place, ProblemsError(f"there is no column {missing[0]!r} in this dump of verl's")
-            continue
-        step = row.get("step", int(path.stem) if path.stem.isdecimal() else None)
-        yield (
-            place,
-            {
-                **row,
-                "question": row["input"],
-                "answer": row.get("gts"),
-                "completion": row["output"],
-                "reward": row.get(reward) if reward else None,
-                "step": step,
-                "metadata": {name: row[name] for name in ("data_source",) if name in row},
-            },
-        )
+    step = int(path.stem) if path.stem.isdecimal() else None
+    return each(rows(path), lambda row: [_rollout(row, asked, step)])
 
 
 def origin(_path: Path) -> Origin:
     """Nothing is known but the tool."""
     return Origin(tool="verl")
+
+
+def _rollout(row: Row, asked: Asked, step: int | None) -> Row:
+    reward = None if asked.reward == "none" else asked.reward or "score"
+    needed = ["input", "output", *([asked.reward] if reward and asked.reward else [])]
+    missing = [name for name in needed if name not in row]
+    if missing:
+        raise ProblemsError(f"there is no column {missing[0]!r} in this dump of verl's")
+    return {
+        **row,
+        "question": row["input"],
+        "answer": row.get("gts"),
+        "completion": row["output"],
+        "reward": row.get(reward) if reward else None,
+        "step": row.get("step", step),
+        "metadata": {name: row[name] for name in ("data_source",) if name in row},
+    }

@@ -185,10 +185,10 @@ def test_several_models_in_a_log_are_never_read_as_one(tmp_path: Path) -> None:
     assert (said(log), log.n_others, log.origin.model) == ([("3", "stop", None)], 1, "other")
     with pytest.raises(UsageError, match="several models"):
         logs.read(path, "openai-batch", problems=problems, model="third")
-    # The one model of a log may be called otherwise.
-    path = jsonl(tmp_path / "one.jsonl", [answered("p1", "2")])
+    # The one model of a log may be called otherwise; a failed request has none.
+    path = jsonl(tmp_path / "one.jsonl", [answered("p1", "2"), {"custom_id": "p1", "response": None, "error": "lost"}])
     log = logs.read(path, "openai-batch", problems=problems, model="org/name")
-    assert (log.n_rollouts, log.origin.model) == (1, "org/name")
+    assert (log.n_rollouts, log.n_errors, log.n_others, log.origin.model) == (1, 1, 0, "org/name")
 
 
 # -- rLLM, rllm/eval/episode_store.py at 198c8e45, rllm/eval/results.py at 0038684e ---------------------------------
@@ -262,6 +262,27 @@ def test_nemo_gym_rollouts_with_their_inputs_and_failures(tmp_path: Path) -> Non
     assert asked(log) == [("1+1?", ("2",))]
     assert log.problems[0].metadata == {"task_index": 0, "source": "s"}
     assert (log.origin.model, log.origin.temperature, log.origin.max_tokens) == ("m", 0.7, 64)
+
+
+@pytest.mark.parametrize(
+    ("format", "row"),
+    [
+        ("nemo-gym", {"_ng_task_index": [0], "response": {}, "reward": 1.0}),
+        ("verifiers", {"traces": [{"nodes": [], "rewards": {"right": {"score": "high"}}}], "task": {}}),
+        ("verifiers", {"something": "else"}),
+        ("openai-batch", {"custom_id": "p1", "response": {"status_code": 200, "body": {"choices": [7]}}}),
+        ("lm-eval", {"doc": {"question": "1+1?"}, "resps": [[["-1.2", "False"]]], "filter": "none"}),
+        ("trl", {"prompt": "1+1?", "completion": "2"}),
+        ("verl", {"input": "1+1?", "score": 1.0}),
+        ("open-r1", {"prompt": "1+1?"}),
+        ("nemo-skills", {"generation": "2", "expected_answer": "2"}),
+    ],
+)
+def test_a_row_of_another_shape_is_named_and_may_be_skipped(tmp_path: Path, format: str, row: dict[str, Any]) -> None:
+    path = jsonl(tmp_path / "log.jsonl", [row, {"question": 1}])
+    assert complaint(path, format).where == f"{path}:1"
+    with pytest.raises(ProblemsError, match="no row can be read"):
+        logs.read(path, format, skip_bad_lines=True)
 
 
 # -- counts ---------------------------------------------------------------------------------------------------------
