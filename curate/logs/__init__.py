@@ -31,6 +31,9 @@ from curate.records import Problem, Rollout
 
 __all__ = ["FORMATS", "Entry", "LogBatch", "read", "reading", "steps"]
 
+_MOST = 40
+"""Steps or models that a complaint lists."""
+
 _EACH = 1000
 """Rows between two breaths of a reader."""
 
@@ -161,7 +164,7 @@ def reading(
         scan, seen = replace(scan, model=None), Seen()
         yield from _breathing(scan.entries(seen))
     if seen.mixed or (seen.strands and seen.taken is None) or (len(drawn) > 1 and scan.model not in drawn):
-        raise _which(seen, files, step)
+        raise _which(seen, files, step, scan.model)
     if not seen.n_rollouts + seen.n_errors:
         place, error = seen.first_bad or (", ".join(map(str, files)), None)
         complaint = f"no row can be read; the first: {error.message}" if error else "it holds no rows"
@@ -215,30 +218,25 @@ def _breathing(entries: Iterator[Entry | None]) -> Iterator[int]:
             yield number
 
 
-def _which(seen: Seen, files: tuple[Path, ...], step: int | None) -> UsageError:
+def _which(seen: Seen, files: tuple[Path, ...], step: int | None, model: str | None) -> UsageError:
     """The complaint that a log holds several steps or models, or none of the one asked for, with their counts."""
-    where = ", ".join(map(str, files[:3])) + (", ..." if len(files) > 3 else "")
     by_step: Counter[Any] = Counter()
     by_model: Counter[Any] = Counter()
-    for (of_step, model), count in seen.strands.items():
+    for (of_step, drawn_by), count in seen.strands.items():
         by_step[of_step] += count
-        if model is not None and step in (None, of_step):
-            by_model[model] += count
-    if len(by_step) > 1 if step is None else step not in by_step:
-        what, option, tally = (
-            "steps of a policy in training",
-            "--step N, or --every-step for a profile of each",
-            by_step,
-        )
-    else:
-        what, option, tally = "models", "--model NAME", by_model
-    listed = sorted(tally.items(), key=lambda pair: (pair[0] is None, pair[0]))
-    shown = [f"{name if name is not None else 'none'} ({count:,} rows)" for name, count in listed]
-    more = f", and {len(shown) - 40} more" if len(shown) > 40 else ""
-    message = f"the log holds several {what}" if len(tally) > 1 else f"the log has no rollouts of these {what}"
+        if drawn_by is not None and step in (None, of_step):
+            by_model[drawn_by] += count
+    about_steps = len(by_step) > 1 if step is None else step not in by_step
+    tally, asked = (by_step, step) if about_steps else (by_model, model)
+    what = "steps of a policy in training" if about_steps else "models"
+    option = "--step N, or --every-step for a profile of each" if about_steps else "--model NAME"
+    ordered = sorted(tally.items(), key=lambda pair: (pair[0] is None, pair[0]))
+    shown = [f"{'none' if name is None else name} ({count:,} rows)" for name, count in ordered]
+    more = f", and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
+    begins = f"the log holds several {what}" if asked is None else f"the log has no {asked!r} among its {what}"
     return UsageError(
-        f"{message}: {', '.join(shown[:40])}{more}",
-        where=where,
+        f"{begins}: {', '.join(shown[:_MOST])}{more}",
+        where=", ".join(map(str, files[:3])) + (", ..." if len(files) > 3 else ""),
         hint=f"choose one with {option}: pass rates of two are never pooled",
     )
 

@@ -183,7 +183,7 @@ def test_several_models_in_a_log_are_never_read_as_one(tmp_path: Path) -> None:
         logs.read(path, "openai-batch", problems=problems)
     log = logs.read(path, "openai-batch", problems=problems, model="other")
     assert (said(log), log.n_others, log.origin.model) == ([("3", "stop", None)], 1, "other")
-    with pytest.raises(UsageError, match="several models"):
+    with pytest.raises(UsageError, match=r"no 'third' among its models: m \(1 rows\), other \(1 rows\)"):
         logs.read(path, "openai-batch", problems=problems, model="third")
     # The one model of a log may be called otherwise; a failed request has none.
     path = jsonl(tmp_path / "one.jsonl", [answered("p1", "2"), {"custom_id": "p1", "response": None, "error": "lost"}])

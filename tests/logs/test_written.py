@@ -44,6 +44,8 @@ def test_trl_steps_are_apart_and_one_reward_is_named() -> None:
     ) as caught:
         logs.read(WRITTEN / "trl", "trl", reward="accuracy")
     assert "--every-step" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="no 3 among its steps"):
+        logs.read(WRITTEN / "trl", "trl", reward="accuracy", step=3)
     log = logs.read(WRITTEN / "trl", "trl", reward="accuracy", step=2)
     assert (log.n_rollouts, log.n_rewards, log.n_others, log.step) == (8, 8, 8, 2)
     assert answers(log) == {"What is 47*6?": (), "What is 9+5?": ()}
