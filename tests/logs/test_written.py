@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
 import pytest
+from builders import jsonl
 
 from curate import logs
 from curate.errors import ProblemsError, UsageError
@@ -160,6 +162,21 @@ def test_verifiers_rewards_can_be_chosen_by_name() -> None:
     for kind in ("v1", "old"):
         log = logs.read(WRITTEN / "verifiers" / kind, "verifiers", reward="short")
         assert {reward for *_, reward in drawn(log)} == {1.0}
+
+
+def test_prime_rl_episodes_have_a_step_and_only_trained_agents_count(tmp_path: Path) -> None:
+    """The written episodes, with what prime-rl stamps on them after ``v1/episode.py`` and ``v1/trace.py``."""
+    lines = (WRITTEN / "verifiers" / "v1" / "traces.jsonl").read_text().splitlines()
+    episodes = [json.loads(line) for line in lines]
+    for number, episode in enumerate(episodes):
+        episode["run"] = {"type": "train", "id": "r", "work": {"type": "train", "step": 7 + number % 2}}
+        judge = {**episode["traces"][0], "agent": {"name": "judge", "trainable": False, "config": {}}}
+        episode["traces"].append(judge)
+    path = jsonl(tmp_path / "traces.jsonl", episodes)
+    with pytest.raises(UsageError, match=r"several steps of a policy in training: 7 \(3 rows\), 8 \(3 rows\)"):
+        logs.read(path, "verifiers")
+    log = logs.read(path, "verifiers", step=8)
+    assert (log.n_rollouts + log.n_errors, log.n_others, log.step) == (3, 3, 8)
 
 
 # -- verl 0.9.1 -----------------------------------------------------------------------------------------------------
