@@ -45,9 +45,9 @@ def manifest(
     told = log.origin.protocol()
     protocol = {
         "imported": format,
-        "imported.step": log.step,
-        "log": _digest(files),
-        "log.read": recipes.digest([log.asked, problems_fingerprint(log.problems)]),
+        "step": log.step,
+        # The same files read otherwise, or with other references, are another log.
+        "log": recipes.digest([_digest(files), log.asked, problems_fingerprint(log.problems)]),
         **told,
         **recipes.verifier_protocol(section, version),
     }

@@ -107,9 +107,9 @@ def test_the_same_log_again_brings_nothing_and_another_is_refused(tmp_path: Path
     assert ledger.rollouts().equals(before)
     assert ledger.estimates().select("n", "k").rows() == [(6, 3)]
     other = jsonl(tmp_path / "other.jsonl", rows("a", 1, 6))
-    with pytest.raises(LedgerError, match="another profile here, or this log imported otherwise: they differ in log"):
+    with pytest.raises(LedgerError, match="another profile here, or this log imported otherwise"):
         import_rollouts(other, format="jsonl", into=tmp_path / "out", verifier=EXACT)
-    with pytest.raises(LedgerError, match=r"they differ in log\.read"):
+    with pytest.raises(LedgerError, match="they differ in log"):
         import_rollouts(log, format="jsonl", into=tmp_path / "out", verifier=EXACT, answer_pattern="(.)")
 
 
