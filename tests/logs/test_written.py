@@ -196,3 +196,19 @@ def test_verl_dumps_are_apart_by_step_and_in_the_order_of_their_numbers() -> Non
     }
     assert answers(log)["user\nWhat is 9+5?\nassistant\n"] == ("14",)
     assert list(logs.steps(WRITTEN / "verl", "verl")) == [10, 20]
+
+
+# -- NeMo Gym 0.4.0 -------------------------------------------------------------------------------------------------
+
+
+def test_nemo_gym_reads_the_inputs_and_failures_beside_its_rollouts() -> None:
+    log = logs.read(WRITTEN / "nemo-gym", "nemo-gym")
+    assert drawn(log) == [
+        ("What is 47*6?", "so \\boxed{282}", "length", 1.0),
+        ("What is 9+5?", "so \\boxed{14}", "stop", 1.0),
+        ("What is 9+5?", "so \\boxed{15}", "stop", 0.0),
+    ]
+    assert [(one.first_index, one.error) for one in failed(log)] == [(1, "502 from the model server")]
+    assert answers(log) == {"What is 9+5?": ("14",), "What is 47*6?": ("282",)}
+    assert (log.origin.model, log.origin.temperature, log.origin.max_tokens) == (TINY, 1.0, 160)
+    assert log.problems[0].metadata["source"] == "sums"
