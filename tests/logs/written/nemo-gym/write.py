@@ -1,7 +1,7 @@
 """Wrote the files here: NeMo Gym (nemo-gym 0.4.0, Python 3.12), its rollout collection with a stand-in for its servers.
 
-The collection, the shapes of response and verification and all that is written are NeMo Gym's; only the request to an agent's
-server is answered here. One attempt fails. Run in an empty folder.
+The collection, the shapes of response and verification and all that is written are NeMo Gym's; only the request to an
+agent's server is answered here. One attempt fails. Run in an empty folder.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def response(text: str, cut: bool) -> NeMoGymResponse:
 
 
 class Collection(RolloutCollectionHelper):
-    def run_examples(self, examples, head_server_config=None, semaphore=None):
+    def run_examples(self, examples, **_servers):
         async def run(row):
             answer, draw = row["expected_answer"], row["_ng_rollout_index"]
             if answer == "282" and draw == 1:
