@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from curate.auditing import audit as audit_profile
+    from curate.importing import import_every_step as import_every_step
     from curate.importing import import_rollouts as import_rollouts
     from curate.planning import plan as plan
     from curate.probing import probe_early as probe_early
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _CALLS = {
     "profile": ("curate.profiling", "profile"),
     "plan": ("curate.planning", "plan"),
-    "import_rollouts": ("curate.importing", "import_rollouts"),
+    **{name: ("curate.importing", name) for name in ("import_rollouts", "import_every_step")},
     "verify": ("curate.verifying", "verify"),
     # Modules of these names are the rooms of audits and releases, so the calls have longer ones.
     "audit_profile": ("curate.auditing", "audit"),
@@ -43,6 +44,7 @@ __all__ = [
     "audit_profile",
     "export",
     "filter",
+    "import_every_step",
     "import_rollouts",
     "load_recipe",
     "plan",

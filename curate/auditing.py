@@ -97,13 +97,15 @@ def audit(folder: str | Path, *, workers: int | None = None, report: Callable[[i
         report: Called with (measured, all) rollouts as the work goes on.
 
     Raises:
-        LedgerError: there is no finished profile, or its rollouts are not on this disk.
+        LedgerError: there is no finished profile, or its rollouts are not on this disk or have no texts.
     """
     ledger = Ledger(folder)
     manifest = ledger.manifest()
     started, begun = now(), time.monotonic()
     band = BandSection.model_validate(manifest["band"])
     probes = {kind: read_probe(folder, kind) for kind in ("guess", "early", "judge")}
+    if not ledger.has_texts():
+        raise LedgerError("this profile was imported as counts: there are no texts to audit", where=str(ledger.path))
     with ledger.writing():
         ledger.estimates()
         rollouts, said = _measured(ledger, manifest["verifier_fingerprint"], workers, report)

@@ -19,6 +19,9 @@ PIECE = 256
 AT_ONCE = 8
 """Pieces judged at once: one that waits for a hanging case must not leave the other workers idle."""
 
+LOGGED = "logged"
+"""The verifier kind that believes the rewards of the log that a profile was imported from."""
+
 _TRUNCATED = Judgement(VerdictKind.FAIL, reward=0.0, answer=None, reason="truncated", seconds=0.0)
 
 
@@ -117,6 +120,20 @@ async def verify_all(
                     group.create_task(judged(ours[first : first + PIECE]))
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from errors
+
+
+def logged(problem_id: str, index: int, reward: float | None, pass_at: float) -> Verdict:
+    """The verdict that a log's own reward is; unscored where it has none."""
+    if reward is None:
+        return Verdict(problem_id, index, VerdictKind.UNSCORED, None, None, "no reward in the log", 0.0)
+    kind = VerdictKind.PASS if reward >= pass_at else VerdictKind.FAIL
+    return Verdict(problem_id, index, kind, reward, None, "as logged", 0.0)
+
+
+def without_reference(problem: Problem) -> Problem:
+    """A problem that lacks nothing but a usable reference is as good as any where a log's own rewards judge."""
+    usable = problem.set_aside is Reason.UNVERIFIABLE and problem.question.strip()
+    return replace(problem, set_aside=None, set_aside_why="") if usable else problem
 
 
 def verdict_of(rollout: Rollout, found: Judgement) -> Verdict:

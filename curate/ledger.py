@@ -70,6 +70,11 @@ class Ledger:
             )
         return found
 
+    def has_texts(self) -> bool:
+        """Whether its rollouts have completions: counts that were imported have none."""
+        texts: bool = self.manifest().get("imported", {}).get("texts", True)
+        return texts
+
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Replace the manifest, whole or not at all."""
         text = json.dumps({"format": FORMAT, **manifest}, indent=2, ensure_ascii=False) + "\n"

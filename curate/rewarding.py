@@ -20,7 +20,7 @@ from typing import Any
 
 from curate import verifiers
 from curate.errors import UsageError, VerifierError
-from curate.importing import LOGGED
+from curate.judging import LOGGED
 from curate.publish.export import read_problems
 from curate.publish.release import read
 from curate.publish.trainers import unpacked

@@ -20,7 +20,7 @@ from curate import changes, problems, verifiers
 from curate import recipe as recipes
 from curate.changes import Changes, Standing
 from curate.errors import LedgerError, Stopped
-from curate.judging import set_unsound_aside, verify_all
+from curate.judging import LOGGED, logged, set_unsound_aside, verify_all, without_reference
 from curate.ledger import Ledger
 from curate.problems import prompts
 from curate.recipe import BandSection, PromptSection, VerifierSection
@@ -81,6 +81,8 @@ def verify(
     following the verifier that they followed, until another one is adopted; an earlier one can be adopted back at no
     cost. A call that was broken off is continued by the same call, and judges nothing that was judged.
 
+    Kind ``logged`` goes back to the rewards that an imported profile's log had, and judges nothing.
+
     Args:
         folder: The profile.
         verifier: Who judges: a section as a recipe has it, or just its kind.
@@ -91,20 +93,22 @@ def verify(
 
     Raises:
         RecipeError: there is no such verifier, or it does not know an option.
-        LedgerError: there is no profile, or its rollouts are not on this disk.
+        LedgerError: there is no profile, its rollouts are not on this disk or have no texts, or it has no verdicts of
+            a log where those were asked for.
         VerifierError: the verifier cannot be opened.
         Stopped: SIGINT or SIGTERM arrived; every verdict so far is safe.
     """
     section = VerifierSection(kind=verifier) if isinstance(verifier, str) else verifier
     ledger = Ledger(folder)
     manifest = ledger.manifest()
-    pool = verifiers.connect(section)
-    own, fingerprint = manifest["verifier_fingerprint"], recipes.verifier_fingerprint(section, pool.version)
+    pool = None if section.kind == LOGGED else verifiers.connect(section)
+    version = LOGGED if pool is None else pool.version
+    own, fingerprint = manifest["verifier_fingerprint"], recipes.verifier_fingerprint(section, version)
     band = BandSection.model_validate(manifest["band"])
     started, begun = now(), time.monotonic()
     with ledger.writing():
         before = changes.standing(ledger, own, manifest["pilot"], band)
-        work = _Work(ledger, pool, Recorder(ledger, fingerprint), fingerprint, redo_unscored, report)
+        work = _Work(ledger, section, pool, Recorder(ledger, fingerprint), fingerprint, redo_unscored, report)
         interrupted = until_signalled(work.run())
         if interrupted:
             raise Stopped(
@@ -115,17 +119,18 @@ def verify(
         after = changes.standing(ledger, fingerprint, manifest["pilot"], band, work.problems)
         found = changes.compare(ledger, before, after)
         seconds = round(time.monotonic() - begun, 3)
-        session = Session("verify", pool.version, started, seconds, 0, 0, 0, 0, pool.compared, pool.reused)
-        summary = _settle(ledger, section, pool.version, work.problems, session, adopt)
+        compared, reused = (0, 0) if pool is None else (pool.compared, pool.reused)
+        session = Session("verify", version, started, seconds, 0, 0, 0, 0, compared, reused)
+        summary = _settle(ledger, section, version, work.problems, session, adopt)
     return Verification(
         path=ledger.path,
-        verifier=pool.version,
+        verifier=version,
         fingerprint=fingerprint,
         before=own,
         counts=summary is not None,
         judged=work.judged,
-        compared=pool.compared,
-        reused=pool.reused,
+        compared=compared,
+        reused=reused,
         bad_references=_bad(work.problems, after),
         changes=found,
         summary=summary,
@@ -137,7 +142,9 @@ class _Work:
     """The part that a signal may end."""
 
     ledger: Ledger
-    pool: VerifierPool
+    section: VerifierSection
+    pool: VerifierPool | None
+    """None: the verdicts of the log that the profile was imported from."""
     recorder: Recorder
     fingerprint: str
     redo_unscored: bool
@@ -160,9 +167,19 @@ class _Work:
             raise group.exceptions[0] from group
         finally:
             self.recorder.flush()
-            await self.pool.close()
+            if self.pool is not None:
+                await self.pool.close()
 
     async def _judge(self) -> None:
+        stored = problems.stored(self.ledger.problems())
+        if self.pool is None:
+            self.problems = [without_reference(problem) for problem in stored]
+            self._believe()
+            return
+        if not self.ledger.has_texts():
+            raise LedgerError(
+                "this profile was imported as counts: there are no texts to judge", where=str(self.ledger.path)
+            )
         judged = self.ledger.verdicts(self.fingerprint, ["problem_id", "index", "verdict"])
         if self.redo_unscored:
             judged = judged.filter(pl.col("verdict") != VerdictKind.UNSCORED)
@@ -175,14 +192,25 @@ class _Work:
             )
         await self.pool.start()
         self.pool.remember(self.ledger.comparisons(self.fingerprint, CACHE), self.recorder.add_comparison)
-        self.problems = await set_unsound_aside(
-            self.pool, [_opened(problem) for problem in problems.stored(self.ledger.problems())]
-        )
+        self.problems = await set_unsound_aside(self.pool, [_opened(problem) for problem in stored])
         sound = {
             problem.problem_id: problem for problem in self.problems if problem.set_aside is not Reason.UNVERIFIABLE
         }
         self.held, self.expected = judged.height, drawn.filter(pl.col("problem_id").is_in(list(sound))).height
         await verify_all(self.pool, sound, self.ledger.unjudged(judged), self._take, _prompts(self.ledger, sound))
+
+    def _believe(self) -> None:
+        """Take the rewards that the log had, at this threshold."""
+        found = self.ledger.manifest().get("imported", {}).get("logged")
+        if found is None:
+            raise LedgerError(
+                "this profile has no verdicts of a log",
+                where=str(self.ledger.path),
+                hint="only one that was imported from a log with rewards has them",
+            )
+        if self.ledger.verdicts(self.fingerprint, ["problem_id", "index"]).is_empty():
+            rewards = self.ledger.verdicts(found, ["problem_id", "index", "reward"]).iter_rows()
+            self._take([logged(name, index, reward, self.section.pass_at) for name, index, reward in rewards])
 
     def _take(self, verdicts: list[Verdict]) -> None:
         self.judged += len(verdicts)

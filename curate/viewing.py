@@ -36,6 +36,8 @@ class Overview:
     family_key: str | None
     cost: dict[str, float]
     updated: str
+    imported: dict[str, Any] | None
+    """What an imported profile knows of its log; None for one that was drawn here."""
     audit: str
     """``current``, ``outdated`` (of other rollouts or verdicts than the estimates, and not used), or ``none``."""
 
@@ -53,6 +55,8 @@ class ProblemView:
     """What speaks against the reference by itself; empty where nothing does."""
     rollouts: tuple[dict[str, Any], ...]
     """With their verdicts and what the audit saw in each, passes first; empty where they are not on this disk."""
+    texts: bool
+    """Whether the rollouts have completions; counts that were imported have none."""
 
 
 def overview(path: str | Path) -> Overview:
@@ -75,6 +79,7 @@ def overview(path: str | Path) -> Overview:
         family_key=key,
         cost=manifest.get("cost", {}),
         updated=manifest.get("updated", manifest["created"]),
+        imported=manifest.get("imported"),
         audit=audit,
     )
 
@@ -125,6 +130,7 @@ def problem(path: str | Path, problem_id: str) -> ProblemView:
         competing=competing,
         label_note=note,
         rollouts=tuple(shown.drop("problem_id").iter_rows(named=True)),
+        texts=ledger.has_texts(),
     )
 
 

@@ -5,6 +5,9 @@ Must not compute: it is given the numbers. Plain when piped, because rich notice
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -74,8 +77,10 @@ def print_overview(view: Overview, console: Console | None = None) -> None:
     """Print a profile at a glance: the summary, the shape of its pass rates, and its families."""
     out = console or Console(highlight=False)
     out.print(f"[dim]{view.model['path']} at {view.model['revision'][:20]}, {view.updated}[/dim]")
+    if view.imported is not None:
+        _print_imported(view.imported, out)
     print_summary(view.summary, out)
-    if view.audit != "current":
+    if view.audit != "current" and (view.imported is None or view.imported["texts"]):
         said = {"none": "not audited", "outdated": "the audit is of other rollouts and was not used"}[view.audit]
         out.print(f"[yellow]{said}[/yellow]: curate audit {view.summary.path}", soft_wrap=True)
     out.print("\n[bold]pass rates[/bold]")
@@ -99,6 +104,27 @@ def print_overview(view: Overview, console: Console | None = None) -> None:
         out.print(table)
 
 
+def _print_imported(told: dict[str, Any], out: Console) -> None:
+    """Where an imported profile's rollouts came from, and what nobody knows of them."""
+    step = f", step {told['step']}" if told["step"] is not None else ""
+    texts = "" if told["texts"] else ", counts without texts"
+    out.print(f"[dim]imported from {escape(told['format'])}{step}{texts}[/dim]")
+    if told["unknown"]:
+        out.print(f"[dim]the log does not tell: {untold(told['unknown'])}[/dim]")
+
+
+def untold(unknown: Sequence[str]) -> str:
+    """The entries of a protocol that a log does not tell, each room of it once."""
+    rooms: dict[str, list[str]] = {}
+    for name in unknown:
+        room, _, entry = name.partition(".")
+        rooms.setdefault(room, []).append(entry)
+    whole = {"model": 3, "prompt": 3, "sampling": 5}
+    return ", ".join(
+        room if len(entries) == whole.get(room) else f"{room} ({', '.join(entries)})" for room, entries in rooms.items()
+    )
+
+
 def print_problem(view: ProblemView, limit: int, console: Console | None = None) -> None:
     """Print one problem with its first rollouts, passes first."""
     out = console or Console(highlight=False)
@@ -118,6 +144,9 @@ def print_problem(view: ProblemView, limit: int, console: Console | None = None)
     out.print(f"\n[dim]reference[/dim] {escape(' | '.join(problem['answers']))}")
     if not view.rollouts:
         out.print("\n[dim]the rollouts are not on this disk; profiling again with the same recipe draws the same[/dim]")
+    if not view.texts:
+        out.print("\n[dim]imported as counts: there are no texts[/dim]")
+        return
     for rollout in view.rollouts[:limit]:
         verdict = rollout["verdict"] or "not judged"
         color = {"pass": "green", "fail": "red"}.get(verdict, "yellow")

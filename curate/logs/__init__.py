@@ -9,23 +9,33 @@ the rollouts themselves, which are never in memory together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError, UsageError
-from curate.logs.rollouts import OPTIONAL, REQUIRED, PlainRow, parse
+from curate.logs import counts
+from curate.logs.formats import COUNTS, FORMATS, files_of, reader
+from curate.logs.known import Known
+from curate.logs.origin import Asked, Origin
+from curate.logs.rollouts import OPTIONAL, REQUIRED
+from curate.logs.scan import Entry, Scan, Seen
 from curate.problems.duplicates import set_duplicates_aside
-from curate.problems.rows import content_id, question_key
+from curate.problems.rows import lookup
+from curate.recipe import digest
 from curate.records import Problem, Rollout
 
-FORMATS: dict[str, str] = {"jsonl": "curate.logs.plain", "parquet": "curate.logs.plain"}
-"""Format -> module; each module has ``read(path, format)``, an iterator of places and plain rows."""
+__all__ = ["FORMATS", "Entry", "LogBatch", "read", "reading", "steps"]
 
-_SHOWN = 5
+_MOST = 40
+"""Steps or models that a complaint lists."""
+
+_EACH = 1000
+"""Rows between two breaths of a reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,183 +49,235 @@ class LogBatch:
     """Rollouts that come with a reward."""
     n_unknown_finish: int
     """Rollouts of which the log does not say how they ended: taken as ``stop``, so truncation may be undercounted."""
+    n_errors: int
+    """Rows that are failed requests and no rollouts, whatever the log took them for."""
+    errors: tuple[str, ...]
+    """The first few of them: place and cause."""
     n_bad_lines: int
     """Rows left out; 0 unless that was asked for."""
     bad_lines: tuple[str, ...]
     """The first few of them: place and complaint."""
+    n_others: int
+    """Rows of other steps or models than the one asked for."""
     unused_columns: tuple[str, ...]
     """Columns of the log that mean nothing here, in order of appearance."""
-    _again: Callable[[], Iterator[tuple[Rollout, float | None]]] = field(repr=False, compare=False)
+    step: int | None
+    """Of the policy in training; None where the log has none."""
+    origin: Origin
+    """What the log says of its protocol; the model is the rows' own, or the one that was named."""
+    asked: str
+    """Names the way in which it was read: other columns or another reward make it another log."""
+    texts: bool
+    """False: the rollouts are counts, without completions."""
+    _again: Callable[[], Iterator[Entry]] = field(repr=False, compare=False)
 
-    def rollouts(self) -> Iterator[tuple[Rollout, float | None]]:
-        """Each rollout with the reward that the log gives it, in the order of the log; reads the files once more.
+    def entries(self) -> Iterator[Entry]:
+        """Each rollout with the reward that the log gives it, and each failed request, in the order of the log.
+
+        Reads the files once more.
 
         Raises:
             ProblemsError: the files are no longer what they were.
         """
         return self._again()
 
-
-@dataclass(slots=True)
-class _Seen:
-    """What one pass over a log remembers of its rows: per problem, never a completion."""
-
-    problems: dict[str, tuple[Problem, str]] = field(default_factory=dict)
-    """With the place where each first stood."""
-    indices: dict[str, set[int]] = field(default_factory=dict)
-    indexed: tuple[bool, str] | None = None
-    """Whether the log gives indices, and where that was first seen."""
-    columns: dict[str, None] = field(default_factory=dict)
-    bad: list[tuple[str, ProblemsError]] = field(default_factory=list)
-    n_bad: int = 0
-    n_unknown_finish: int = 0
+    def rollouts(self) -> Iterator[tuple[Rollout, float | None]]:
+        """The rollouts among the entries."""
+        return ((one, reward) for one, reward in self._again() if isinstance(one, Rollout))
 
 
-def read(
+def read(paths: str | Path | Iterable[str | Path], format: str, **asked: Any) -> LogBatch:
+    """Read and check a whole log: :func:`reading`, to its end."""
+    steps = reading(paths, format, **asked)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            batch: LogBatch = end.value
+            return batch
+
+
+def reading(
     paths: str | Path | Iterable[str | Path],
     format: str,
     *,
     columns: Mapping[str, str | None] | None = None,
     skip_bad_lines: bool = False,
-) -> LogBatch:
-    """Read and check a whole log.
+    problems: Iterable[str | Path] = (),
+    step: int | None = None,
+    model: str | None = None,
+    reward: str | None = None,
+    answer_pattern: str | None = None,
+) -> Generator[int, None, LogBatch]:
+    """Read and check a whole log, a few rows at a time.
 
     A row is one rollout: ``question``, ``answer`` and ``completion``, and where the log has them ``problem_id``
     (else a content hash, as for problems), ``index`` (else the order of appearance within the problem),
     ``finish_reason``, ``reward`` (None and NaN: not scored), ``prompt_tokens``, ``completion_tokens`` and ``metadata``
-    (a mapping; that of a problem's first row counts). Rows of one problem need not stand together.
+    (a mapping; that of a problem's first row counts), ``error`` (what is no null and not empty makes the row a failed
+    request), ``step`` and ``model``. Rows of one problem need not stand together.
 
     Args:
-        paths: One file or several, read in this order as one log.
+        paths: One file or several, read in this order as one log; a folder stands for the files of the format in it.
         format: A key of FORMATS.
         columns: Where the log calls a column otherwise: our name to the log's, with dots into nested columns; None
             leaves an optional column unread.
         skip_bad_lines: Leave out what would be refused, and count it. A file that cannot be read is refused always.
+        problems: Files that have question and reference of the problems, for logs that only name them.
+        step: Of a policy in training, the one to read. Rollouts of several steps are never read as one.
+        model: What drew the rollouts. Of a log with several models, the one to read.
+        reward: Which of several rewards, metrics or scorers is the log's verdict; ``none``: none of them.
+        answer_pattern: A regular expression whose first group, in its last match, is the reference.
+
+    Yields:
+        How many rows have been read, so that the caller may breathe.
+
+    Returns:
+        The log.
 
     Raises:
-        UsageError: unknown format or column, no file, or one file twice.
+        UsageError: unknown format or column, no file, one file twice, or several steps or models and none is named.
         ProblemsError: a row is broken, gives another question or reference to a known problem_id, or repeats an
             index; names the place. Or: there is no good row at all.
     """
-    files = _files(paths)
-    if format not in FORMATS:
-        raise UsageError(f"unknown log format {format!r}", hint=f"one of: {', '.join(FORMATS)}")
-    mapping = _mapping(columns or {})
-
-    def scan(seen: _Seen) -> Iterator[tuple[Rollout, float | None]]:
-        return _scan(files, format, mapping, skip_bad_lines, seen)
-
-    seen = _Seen()
-    n_rollouts = n_rewards = 0
-    for _, reward in scan(seen):
-        n_rollouts += 1
-        n_rewards += reward is not None
-    if not n_rollouts:
-        place, error = seen.bad[0] if seen.bad else (", ".join(map(str, files)), None)
+    reader(format)
+    files = files_of(paths, format)
+    given = dict(columns or {})
+    mapping = _mapping(given, counts.COLUMNS if format == COUNTS else ())
+    known = [*problems]
+    scan = Scan(
+        files=files,
+        format=format,
+        asked=Asked(format, reward, given),
+        mapping=mapping,
+        known=Known(known, given) if known else None,
+        pattern=_pattern(answer_pattern),
+        skip_bad_lines=skip_bad_lines,
+        step=step,
+        model=model,
+    )
+    seen = Seen()
+    yield from _breathing(scan.entries(seen))
+    drawn = {name for of_step, name in seen.strands if step in (None, of_step)} - {None}
+    if len(drawn) == 1 and model is not None and model not in drawn:
+        # The only model of the log goes by another name there.
+        scan, seen = replace(scan, model=None), Seen()
+        yield from _breathing(scan.entries(seen))
+    if seen.mixed or (seen.strands and seen.taken is None) or (len(drawn) > 1 and scan.model not in drawn):
+        raise _which(seen, files, step, scan.model)
+    if not seen.n_rollouts + seen.n_errors:
+        place, error = seen.first_bad or (", ".join(map(str, files)), None)
         complaint = f"no row can be read; the first: {error.message}" if error else "it holds no rows"
         raise ProblemsError(complaint, where=place, hint=error.hint if error else None)
     used = {str(column).split(".")[0] for column in mapping.values()} | set(mapping.values())
+    of_step, named = seen.taken or (None, None)
     return LogBatch(
         problems=tuple(set_duplicates_aside([problem for problem, _ in seen.problems.values()])),
-        n_rollouts=n_rollouts,
-        n_rewards=n_rewards,
+        n_rollouts=seen.n_rollouts,
+        n_rewards=seen.n_rewards,
         n_unknown_finish=seen.n_unknown_finish,
+        n_errors=seen.n_errors,
+        errors=tuple(seen.errors),
         n_bad_lines=seen.n_bad,
-        bad_lines=tuple(f"{place}: {error.message}" for place, error in seen.bad),
+        bad_lines=tuple(seen.bad),
+        n_others=seen.n_others,
         unused_columns=tuple(name for name in seen.columns if name not in used),
-        _again=lambda: scan(_Seen()),
+        step=of_step,
+        origin=_origin(files, format, model or named),
+        asked=digest([given, reward, answer_pattern, skip_bad_lines]),
+        texts=format != COUNTS,
+        _again=lambda: (entry for entry in scan.entries(Seen()) if entry is not None),
     )
 
 
-def _scan(
-    files: tuple[Path, ...], format: str, mapping: Mapping[str, str | None], skip_bad_lines: bool, seen: _Seen
-) -> Iterator[tuple[Rollout, float | None]]:
-    module: Any = import_module(FORMATS[format])
+def steps(
+    paths: str | Path | Iterable[str | Path], format: str, columns: Mapping[str, str | None] | None = None
+) -> dict[int, tuple[Path, ...]]:
+    """Which steps of a policy in training a log has, in order, and which of its files each one is in.
+
+    Raises:
+        UsageError: it has none.
+        ProblemsError: a file as a whole cannot be read.
+    """
+    files = files_of(paths, format)
+    given = dict(columns or {})
+    found: dict[int, list[Path]] = {}
     for path in files:
-        created = path.stat().st_mtime
-        for place, row in module.read(path, format):
-            try:
-                if isinstance(row, ProblemsError):
-                    raise row
-                if not row.keys() <= seen.columns.keys():
-                    seen.columns.update(dict.fromkeys(row))
-                plain = parse(row, mapping)
-                index = _place_among(seen, plain, place)
-            except ProblemsError as error:
-                if not skip_bad_lines:
-                    hint = error.hint or "--skip-bad-lines leaves such rows out, and counts them"
-                    raise ProblemsError(error.message, where=place, hint=hint) from error
-                seen.n_bad += 1
-                if len(seen.bad) < _SHOWN:
-                    seen.bad.append((place, error))
-                continue
-            seen.n_unknown_finish += plain.finish_reason is None
-            yield (
-                Rollout(
-                    problem_id=plain.problem.problem_id,
-                    index=index,
-                    seed=-1,
-                    completion=plain.completion,
-                    finish_reason=plain.finish_reason or "stop",
-                    prompt_tokens=plain.prompt_tokens,
-                    completion_tokens=plain.completion_tokens,
-                    engine=f"import {format}",
-                    created=created,
-                ),
-                plain.reward,
+        for _, row in reader(format).read(path, Asked(format, "none", given)):
+            step = None if isinstance(row, ProblemsError) else lookup(row, given.get("step") or "step")
+            if isinstance(step, int) and path not in found.setdefault(step, []):
+                found[step].append(path)
+    if not found:
+        raise UsageError("no row of the log has a step", where=", ".join(map(str, files[:3])))
+    return {step: tuple(found[step]) for step in sorted(found)}
+
+
+def _breathing(entries: Iterator[Entry | None]) -> Iterator[int]:
+    for number, _ in enumerate(entries, start=1):
+        if number % _EACH == 0:
+            yield number
+
+
+def _which(seen: Seen, files: tuple[Path, ...], step: int | None, model: str | None) -> UsageError:
+    """The complaint that a log holds several steps or models, or none of the one asked for, with their counts."""
+    by_step: Counter[Any] = Counter()
+    by_model: Counter[Any] = Counter()
+    for (of_step, drawn_by), count in seen.strands.items():
+        by_step[of_step] += count
+        if drawn_by is not None and step in (None, of_step):
+            by_model[drawn_by] += count
+    about_steps = len(by_step) > 1 if step is None else step not in by_step
+    tally, asked = (by_step, step) if about_steps else (by_model, model)
+    what = "steps of a policy in training" if about_steps else "models"
+    option = "--step N, or --every-step for a profile of each" if about_steps else "--model NAME"
+    ordered = sorted(tally.items(), key=lambda pair: (pair[0] is None, pair[0]))
+    shown = [f"{'none' if name is None else name} ({count:,} rows)" for name, count in ordered]
+    more = f", and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
+    begins = f"the log holds several {what}" if asked is None else f"the log has no {asked!r} among its {what}"
+    return UsageError(
+        f"{begins}: {', '.join(shown[:_MOST])}{more}",
+        where=", ".join(map(str, files[:3])) + (", ..." if len(files) > 3 else ""),
+        hint=f"choose one with {option}: pass rates of two are never pooled",
+    )
+
+
+def _origin(files: tuple[Path, ...], format: str, model: str | None) -> Origin:
+    """What all files of a log say of their protocol together.
+
+    Raises:
+        UsageError: two of them say something else.
+    """
+    module = reader(format)
+    whole = Origin(model=model)
+    for path in files:
+        told: Origin = module.origin(path)
+        if model is not None:
+            told = replace(told, model=model)
+        if field_ := whole.differs(told):
+            raise UsageError(
+                f"the files differ in {field_}: {getattr(whole, field_)!r}, then {getattr(told, field_)!r}",
+                where=str(path),
+                hint="import them apart: pass rates of two protocols are never pooled",
             )
+        whole = whole.with_more(told)
+    return whole
 
 
-def _place_among(seen: _Seen, plain: PlainRow, place: str) -> int:
-    """Check a row against those before it, remember it, and give it its index. Remembers nothing of a bad row."""
-    name = plain.problem.problem_id
-    known, first = seen.problems.get(name, (plain.problem, place))
-    if not _same(known, plain.problem):
-        differs = "reference" if question_key(known) == question_key(plain.problem) else "question"
-        raise ProblemsError(
-            f"problem_id {name!r} has another {differs} than at {first}",
-            hint="give every problem its own id, or leave problem_id out",
-        )
-    given = plain.index is not None
-    indexed, since = seen.indexed or (given, place)
-    if given != indexed:
-        has, had = ("an", "none") if given else ("no", "one")
-        raise ProblemsError(
-            f"this row has {has} index, the row at {since} has {had}", hint="index all rows of a log or none"
-        )
-    taken = seen.indices.get(name, set())
-    index = len(taken) if plain.index is None else plain.index
-    if index in taken:
-        raise ProblemsError(
-            f"index {index} of problem {name!r} was there before", hint="leave index out to number rows as they come"
-        )
-    seen.problems.setdefault(name, (plain.problem, place))
-    seen.indexed = indexed, since
-    seen.indices.setdefault(name, taken).add(index)
-    return index
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    if text is None:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise UsageError(f"not a regular expression: {error}", where="answer_pattern") from error
+    if not pattern.groups:
+        raise UsageError("the pattern has no group", where="answer_pattern", hint=r"e.g. '####\s*(.+)$'")
+    return pattern
 
 
-def _same(a: Problem, b: Problem) -> bool:
-    """Whether two rows ask the same and accept the same, white space aside as in a content hash."""
-    if (a.question, a.messages, a.answers) == (b.question, b.messages, b.answers):
-        return True
-    return content_id(a.question, a.messages, a.answers) == content_id(b.question, b.messages, b.answers)
-
-
-def _files(paths: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
-    files = tuple(Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths))
-    if not files:
-        raise UsageError("no log file is named")
-    for position, path in enumerate(files):
-        if not path.is_file():
-            raise ProblemsError("there is no such file" if not path.exists() else "not a file", where=str(path))
-        if path.resolve() in [other.resolve() for other in files[:position]]:
-            raise UsageError("this log file is named twice", where=str(path))
-    return files
-
-
-def _mapping(columns: Mapping[str, str | None]) -> dict[str, str | None]:
-    names = (*REQUIRED, *OPTIONAL)
+def _mapping(columns: Mapping[str, str | None], more: tuple[str, ...]) -> dict[str, str | None]:
+    """Where each of our columns is in the log; ``more`` are those that only the format's own reader looks up."""
+    names = (*REQUIRED, *OPTIONAL, *more)
     for name, column in columns.items():
         if name not in names:
             close = get_close_matches(name, names, n=1)
@@ -223,4 +285,4 @@ def _mapping(columns: Mapping[str, str | None]) -> dict[str, str | None]:
             raise UsageError(f"rollouts have no column {name!r}", hint=hint)
         if column is None and name in REQUIRED:
             raise UsageError(f"the column {name!r} cannot be left out")
-    return {name: columns.get(name, name) for name in names}
+    return {name: columns.get(name, name) for name in (*REQUIRED, *OPTIONAL)}

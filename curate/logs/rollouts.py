@@ -6,17 +6,20 @@ Owns what the columns of a plain row mean. Must not compare rows with each other
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from curate.errors import ProblemsError
+from curate.logs.faults import fault
 from curate.problems.files import Row
 from curate.problems.rows import (
     EMPTY_ANSWER,
     EMPTY_QUESTION,
     MISSING,
     content_id,
+    extract,
     jsonable,
     lookup,
     missing_column,
@@ -27,7 +30,10 @@ from curate.problems.rows import (
 from curate.records import FinishReason, Problem, Reason
 
 REQUIRED = ("question", "answer", "completion")
-OPTIONAL = ("problem_id", "index", "finish_reason", "reward", "prompt_tokens", "completion_tokens", "metadata")
+OPTIONAL = (
+    *("problem_id", "index", "finish_reason", "reward", "prompt_tokens", "completion_tokens", "metadata"),
+    *("error", "step", "model"),
+)
 
 MAX_INDEX = 2**20
 """Indices of rollouts stay below this, as a recipe's cap does."""
@@ -39,10 +45,16 @@ _FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "stop_token": "stop",
+    "tool_calls": "stop",
+    "function_call": "stop",
+    "completed": "stop",
     "length": "length",
     "max_tokens": "length",
     "max_new_tokens": "length",
     "max_length": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "incomplete": "length",
     "truncated": "length",
 }
 
@@ -54,40 +66,50 @@ class PlainRow:
     problem: Problem
     index: int | None
     """None where the log gives none."""
+    error: str | None
+    """Why the request failed; None where this is a rollout."""
     completion: str
     finish_reason: FinishReason | None
     """None where the log does not say."""
     reward: float | None
     prompt_tokens: int
     completion_tokens: int
+    step: int | None
+    """Of the policy in training that drew it; None where the log has none."""
+    model: str | None
 
 
-def parse(row: Row, columns: Mapping[str, str | None]) -> PlainRow:
+def parse(row: Row, columns: Mapping[str, str | None], answer_pattern: re.Pattern[str] | None = None) -> PlainRow:
     """Check one row.
 
     Args:
         row: Plain values by column.
         columns: Where each of REQUIRED and OPTIONAL is in the log; None: nowhere.
+        answer_pattern: Whose first group, in its last match, is the reference.
 
     Raises:
         ProblemsError: without a place, which the caller knows: a required column is missing or a cell is not what
             its column holds.
     """
-    for name in REQUIRED:
-        if lookup(row, str(columns[name])) is MISSING:
-            raise missing_column(str(columns[name]), name, [row])
     cell = {name: _cell(row, column) for name, column in columns.items()}
     completion = cell["completion"]
-    if not isinstance(completion, str):
+    error = fault(cell["error"], cell["finish_reason"], completion)
+    for name in REQUIRED:
+        if lookup(row, str(columns[name])) is MISSING and not (name == "completion" and error):
+            raise missing_column(str(columns[name]), name, [row])
+    if not isinstance(completion, str) and error is None:
         raise ProblemsError(f"the completion is {_shown(completion)}, not text")
     return PlainRow(
-        problem=_problem(cell, columns),
+        problem=_problem(cell, columns, answer_pattern),
         index=_count(cell["index"], "index", MAX_INDEX),
-        completion=completion,
-        finish_reason=_finish_reason(cell["finish_reason"]),
+        error=error,
+        completion="" if error is not None else completion,
+        finish_reason=None if error is not None else _finish_reason(cell["finish_reason"]),
         reward=_reward(cell["reward"]),
         prompt_tokens=_count(cell["prompt_tokens"], "prompt_tokens", 2**31) or 0,
         completion_tokens=_count(cell["completion_tokens"], "completion_tokens", 2**31) or 0,
+        step=_count(cell["step"], "step", 2**63),
+        model=scalar(cell["model"], "model") or None,
     )
 
 
@@ -96,9 +118,13 @@ def _cell(row: Row, column: str | None) -> Any:
     return None if value is MISSING else value
 
 
-def _problem(cell: Mapping[str, Any], columns: Mapping[str, str | None]) -> Problem:
+def _problem(
+    cell: Mapping[str, Any], columns: Mapping[str, str | None], answer_pattern: re.Pattern[str] | None
+) -> Problem:
     question, messages = read_question(cell["question"], str(columns["question"]))
     answers = references(cell["answer"], str(columns["answer"]))
+    if answer_pattern is not None:
+        answers = tuple(dict.fromkeys(filter(None, (extract(answer_pattern, answer) for answer in answers))))
     metadata = cell["metadata"]
     if metadata is not None and not isinstance(metadata, dict):
         raise ProblemsError(f"the metadata is {_shown(metadata)}, not a mapping")
@@ -124,7 +150,7 @@ def _count(value: Any, name: str, limit: int) -> int | None:
 
 
 def _finish_reason(value: Any) -> FinishReason | None:
-    if value is None:
+    if value is None or value in ("", "unknown"):
         return None
     known = _FINISH.get(value.strip().lower()) if isinstance(value, str) else None
     if known is None:

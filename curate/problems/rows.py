@@ -43,7 +43,7 @@ def to_problem(row: Row, section: ProblemsSection, pattern: re.Pattern[str] | No
     if not answers:
         why = why or EMPTY_ANSWER
     elif pattern is not None:
-        found = [_extract(pattern, answer) for answer in answers]
+        found = [extract(pattern, answer) for answer in answers]
         missed = [answer for answer, reference in zip(answers, found, strict=True) if not reference]
         if missed:
             why = why or f"answer_pattern finds no reference in {clip(missed[0])!r}"
@@ -207,14 +207,15 @@ def clip(text: str, width: int = 60) -> str:
     return text if len(text) <= width else f"…{text[-width + 1 :]}"
 
 
+def extract(pattern: re.Pattern[str], text: str) -> str:
+    """The reference in a text: the first group of the pattern's last match, stripped; empty where there is none."""
+    found = [match.group(1) or "" for match in pattern.finditer(text)]
+    return found[-1].strip() if found else ""
+
+
 def _cell(row: Row, column: str) -> Any:
     value = lookup(row, column)
     return None if value is MISSING else value
-
-
-def _extract(pattern: re.Pattern[str], text: str) -> str:
-    found = [match.group(1) or "" for match in pattern.finditer(text)]
-    return found[-1].strip() if found else ""
 
 
 def _asked(question: str, messages: tuple[Message, ...]) -> str | list[list[str]]:

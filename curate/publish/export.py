@@ -20,6 +20,7 @@ import polars as pl
 
 from curate import durable
 from curate.errors import ReleaseError, UsageError
+from curate.logs.origin import UNKNOWN
 from curate.problems import prompts
 from curate.publish.release import FILE, read
 from curate.publish.trainers import LABEL, RAW, SYSTEM_FILE, TABLE, TRAINERS, Example, Options, Trainer
@@ -172,7 +173,7 @@ def _prompts(
     """What turns a problem into its prompt: the protocol's template, or the recipe's where the protocol has none."""
     given = None if recipe is None else recipe.prompt if isinstance(recipe, Recipe) else load(recipe).prompt
     protocol = manifest["protocol"]
-    if "prompt.template" not in protocol:
+    if UNKNOWN in (protocol.get(key, UNKNOWN) for key in ("prompt.system", "prompt.template", "prompt.chat")):
         if given is None:
             raise UsageError(
                 "the rollouts were imported, and their release does not say which prompt the model saw",

@@ -21,7 +21,7 @@ RANK = {
     "recorder": 3,
     **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo"], 4),
     **dict.fromkeys(["allocation", "judging", "decide", "logs"], 5),
-    **dict.fromkeys(["scheduler", "summary"], 6),
+    **dict.fromkeys(["scheduler", "summary", "provenance"], 6),
     **dict.fromkeys(["profiling", "importing", "changes", "viewing", "publish", "reprofile", "asking"], 7),
     **dict.fromkeys(["planning", "verifying", "probing", "rewarding"], 8),
     "auditing": 9,

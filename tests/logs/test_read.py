@@ -113,7 +113,7 @@ def test_columns_may_have_other_names_and_nest(tmp_path: Path) -> None:
     log = logs.read(jsonl(tmp_path / "x.jsonl", rows), "jsonl", columns={**columns, "reward": "score", "index": None})
     assert [problem.problem_id for problem in log.problems] == ["7"]
     assert [(rollout.index, rollout.completion, reward) for rollout, reward in log.rollouts()] == [(0, "2", 1.0)]
-    assert log.unused_columns == ("index", "step")
+    assert (log.unused_columns, log.step) == (("index",), 3)
 
 
 def test_metadata_is_that_of_the_first_row(tmp_path: Path) -> None:
@@ -141,13 +141,13 @@ def test_parquet_says_the_same_as_json_lines(tmp_path: Path) -> None:
     ("bad", "words"),
     [
         (row(completion=None), "the completion is null, not text"),
-        (row(completion=["a"]), "the completion is ['a'], not text"),
+        (row(completion={"a": 1}), "the completion is {'a': 1}, not text"),
         (row(index=-1), "the index is -1, not a whole number from 0 to 1048575"),
         (row(index=1.5), "the index is 1.5"),
         (row(index=True), "the index is True"),
         (row(index="1"), "the index is '1'"),
         (row(index=2**20), "the index is 1048576"),
-        (row(finish_reason="abort"), "the finish_reason is 'abort'"),
+        (row(finish_reason="ended"), "the finish_reason is 'ended'"),
         (row(finish_reason=0), "the finish_reason is 0"),
         (row(reward="1.0"), "the reward is '1.0', not a number"),
         (row(reward=float("inf")), "the reward is inf, not a number"),
@@ -231,7 +231,7 @@ def test_a_log_of_bad_lines_only_is_refused_all_the_same(tmp_path: Path) -> None
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert complaint(tmp_path / "none.jsonl").message == "there is no such file"
-    assert complaint(tmp_path).message == "not a file"
+    assert complaint(tmp_path).message == "there is no jsonl log in this folder"
     empty = tmp_path / "empty.jsonl"
     empty.touch()
     assert (complaint(empty).message, complaint(empty).where) == ("the file is empty", str(empty))
@@ -247,7 +247,7 @@ def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", [row()])
     with pytest.raises(UsageError, match="unknown log format 'xml'") as caught:
         logs.read(path, "xml")
-    assert caught.value.hint == "one of: jsonl, parquet"
+    assert "one of: jsonl, parquet, open-r1" in str(caught.value.hint)
     with pytest.raises(UsageError, match="named twice"):
         logs.read([path, tmp_path / "." / "x.jsonl"], "jsonl")
     with pytest.raises(UsageError, match="no log file"):
