@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from curate.probing import probe_judge as probe_judge
     from curate.profiling import profile as profile
     from curate.publish.release import filter as filter
+    from curate.publish.report import report as report
     from curate.recipe import load as load_recipe
     from curate.verifying import verify as verify
 
@@ -30,6 +31,7 @@ _CALLS = {
     "audit_profile": ("curate.auditing", "audit"),
     **{name: ("curate.probing", name) for name in ("probe_guess", "probe_early", "probe_judge")},
     "filter": ("curate.publish.release", "filter"),
+    "report": ("curate.publish.report", "report"),
     "load_recipe": ("curate.recipe", "load"),
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "probe_guess",
     "probe_judge",
     "profile",
+    "report",
     "verify",
 ]
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": "curate.cli.verify",
     "audit": "curate.cli.audit",
     "filter": "curate.cli.filter",
+    "report": "curate.cli.report",
     "show": "curate.cli.show",
     "doctor": "curate.cli.doctor",
 }
