@@ -7,6 +7,7 @@ a character of no width hides in an identifier; a person who judges a rollout ha
 
 from __future__ import annotations
 
+import json
 import re
 
 _UNSEEN = re.compile(
@@ -34,6 +35,11 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text.replace("\r\n", "\n"))
+
+
+def escaped(document: str) -> str:
+    """A JSON document that says the same with every unseen character as an escape, such as ``\\u202e``."""
+    return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
 def excerpt(text: str, most: int) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import unicodedata
 
 import pytest
 
-from curate.visible import excerpt, visible
+from curate.visible import escaped, excerpt, visible
 
 
 def test_no_control_format_surrogate_or_separator_stays() -> None:
@@ -40,3 +41,10 @@ def test_an_excerpt_is_one_line_of_bounded_length() -> None:
     assert excerpt("x" * 10_000_000, 20) == "x" * 19 + "…"
     assert excerpt(" " * 1_000 + "late", 20) == "…"
     assert excerpt("\u202e" * 100, 20) == "⟨U+202E⟩⟨U+202E⟩⟨U+" + "…"
+
+
+def test_an_escaped_document_says_the_same() -> None:
+    value = {"a\u202e": ["\x9b2J", "\ud800", "\U000e0041", "数\n"]}
+    document = escaped(json.dumps(value, ensure_ascii=False))
+    assert document == r'{"a\u202e": ["\u009b2J", "\ud800", "\udb40\udc41", "数\n"]}'
+    assert json.loads(document) == value

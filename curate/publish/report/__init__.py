@@ -26,7 +26,7 @@ class Page:
     rollouts: int
     """Judged rollouts that it was made from; 0 where they are not on this disk, and the page shows none."""
     cap: int | None
-    """Characters that each text was cut to, so that the page stays small; None where all are whole."""
+    """Characters that each text in a drawer was cut to, so that the page stays small; None where all are whole."""
     audit: str
     """``current``, ``outdated`` or ``none``, as in ``viewing.Overview``."""
 
@@ -69,6 +69,6 @@ def report(
         problems=summary.problems,
         kept=summary.kept,
         rollouts=content.rollouts,
-        cap=content.cap,
+        cap=content.cuts.drawer,
         audit=content.overview.audit,
     )

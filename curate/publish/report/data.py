@@ -38,9 +38,8 @@ class Content:
     overview: Overview
     manifest: dict[str, Any]
     payload: dict[str, Any]
-    """What the page's script reads: every problem, column by column, with texts cut to ``cap`` characters."""
-    cap: int | None
-    """None where every text is whole."""
+    """What the page's script reads: every problem, column by column, and the chunks of their drawers."""
+    cuts: texts.Cuts
     rollouts: int
     """Judged rollouts on this disk; 0 where they are elsewhere, and the page shows none."""
     waterfall: list[dict[str, Any]]
@@ -88,12 +87,12 @@ def build(
     folder = shlex.quote(str(ledger.path))
     numbers = _numbers(table, view, belief)
     numbers |= {"show": f"curate show {folder}", "filter": f"curate filter {folder} --to OUT --band"}
-    payload, cap = texts.fit(numbers, told, BUDGET)
+    payload, cuts = texts.fit(numbers, told, BUDGET)
     return Content(
         overview=view,
         manifest=manifest,
         payload=payload,
-        cap=cap,
+        cuts=cuts,
         rollouts=rollouts.height,
         waterfall=_waterfall(view),
         histogram=figures.histogram(table),

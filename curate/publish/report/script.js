@@ -188,6 +188,23 @@
     at("low").focus();
   });
 
+  // -- the drawers' texts: opened a chunk at a time, when they are looked at ------------------------------------------
+
+  const chunks = new Map();
+  /** What the drawers of a chunk show; a promise of [question, reference, prompt, answers, pass, fail] for each row. */
+  function chunk(number) {
+    if (!chunks.has(number)) chunks.set(number, inflate(data.stories[number]));
+    return chunks.get(number);
+  }
+  async function inflate(packed) {
+    const bytes = Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return JSON.parse(await new Response(stream).text());
+  }
+  async function storyOf(row) {
+    return (await chunk(Math.floor(row / data.chunk)))[row % data.chunk];
+  }
+
   // -- the table: searched, filtered, sorted, a page at a time ------------------------------------------------------
 
   const query = at("query"), byOutcome = at("outcome"), byReason = at("reason"), bySource = at("source"), sort = at("sort");
@@ -240,13 +257,13 @@
   }
   const heads = () => HEADS.filter(([key, name]) => (key === "risk" ? problems.risk : key !== null || name));
 
-  /** All that can be searched of a problem, in lower case; made when it is first asked for. */
-  function haystack(row) {
-    haystacks ??= new Array(count);
-    return (haystacks[row] ??= [
-      problems.id[row], shownId(row), problems.question[row], problems.answer[row], problems.prompts[row] ?? "",
-      ...(column("answers", row) ?? []).map((one) => one[0] ?? ""),
-      ...["pass", "fail"].map((kind) => column(kind, row)?.at(-1) ?? ""),
+  /** All that can be searched of each problem, in lower case; made when it is first asked for. */
+  async function prepareSearch() {
+    if (haystacks) return;
+    const stories = (await Promise.all(data.stories.map((_, number) => chunk(number)))).flat();
+    haystacks = stories.map(([question, reference, prompt, answers, pass, fail], row) => [
+      problems.id[row], shownId(row), question || problems.question[row], reference || problems.answer[row], prompt || "",
+      ...answers.map((one) => one[0] ?? ""), pass ? pass.at(-1) : "", fail ? fail.at(-1) : "",
     ].join("\n").toLowerCase());
   }
 
@@ -260,10 +277,10 @@
   }
 
   function select() {
-    const words = query.value.trim().toLowerCase();
+    const words = haystacks ? query.value.trim().toLowerCase() : "";
     listed = [];
     for (let row = 0; row < count; row++) {
-      if (matches(row) && (!words || haystack(row).includes(words))) listed.push(row);
+      if (matches(row) && (!words || haystacks[row].includes(words))) listed.push(row);
     }
     const [key, direction] = sort.value.split(" "), value = SORTS[key][1], sign = direction === "down" ? -1 : 1;
     if (value) {
@@ -332,7 +349,13 @@
   }
 
   let typing;
-  query.addEventListener("input", () => (clearTimeout(typing), (typing = setTimeout(select, 120))));
+  query.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(async () => {
+      await prepareSearch();
+      select();
+    }, 120);
+  });
   at("filters").addEventListener("submit", (event) => event.preventDefault());
   for (const box of [byOutcome, byReason, bySource, sort]) box.addEventListener("change", select);
   at("previous").addEventListener("click", () => turn(-1));
@@ -390,9 +413,11 @@
   const drawer = at("drawer");
   let current = -1;
 
-  function open(row) {
+  async function open(row) {
     current = row;
-    at("drawer-body").replaceChildren(...story(row));
+    const told = await storyOf(row);
+    if (current !== row) return;
+    at("drawer-body").replaceChildren(...story(row, told));
     if (!drawer.open) drawer.showModal();
     drawer.scrollTop = 0;
     at("drawer-close").focus({ preventScroll: true });
@@ -414,7 +439,7 @@
     return /^[\w@%+=:,./-]+$/.test(id) ? id : `'${id.replaceAll("'", `'"'"'`)}'`;
   }
 
-  function story(row) {
+  function story(row, [question, reference, prompted, answers, pass, fail]) {
     const place = listed.indexOf(row);
     const button = (id, label, text, act, disabled) => {
       const made = make("button", { type: "button", id, "aria-label": label, disabled }, text);
@@ -428,10 +453,12 @@
         button("drawer-close", "Close", "✕", () => drawer.close(), false)),
       ...numbers(row), ...evidence(row),
     ];
-    const prompt = problems.prompts[row] ?? (problems.aside[row] === undefined ? data.frame[0] + problems.question[row] + data.frame[1] : null);
-    parts.push(make("h3", null, prompt === null ? "Question (it was not sampled)" : "Prompt"), text(prompt ?? problems.question[row]));
-    parts.push(make("h3", null, "Reference"), text(problems.answer[row] || "none"));
-    parts.push(...tally(row), ...rollout(row, "pass", "A passing rollout"), ...rollout(row, "fail", "A failing rollout"));
+    const asked = question || problems.question[row], aside = problems.aside[row] !== undefined;
+    parts.push(
+      make("h3", null, aside ? "Question (it was not sampled)" : "Prompt"),
+      text(aside ? asked : prompted || data.frame[0] + asked + data.frame[1]),
+      make("h3", null, "Reference"), text(reference || problems.answer[row] || "none"),
+      ...tally(answers), ...rollout(pass, "pass", "A passing rollout"), ...rollout(fail, "fail", "A failing rollout"));
     const id = problems.id[row];
     const command = `${data.show} ${id.startsWith("-") ? "-- " : ""}${problems.shown[row] ? shownId(row) : quoted(id)}`;
     parts.push(make("h3", null, "All of its rollouts"),
@@ -467,14 +494,13 @@
     }
     if (value("guess") != null) said.push(`a guess (${data.kinds[value("guess_kind")] ?? "open"}) passes at ${number(value("guess"), 2)}`);
     if (value("luck") != null) said.push(`the passes: ${data.tests[value("guess_verdict")] ?? "not tested"}; mostly luck with probability ${number(value("luck"), 3)}`);
-    const note = problems.notes?.[row];
+    const note = problems.notes[row];
     if (note) said.push(`reference wrong with probability ${number(value("wrong"), 3)}: ${note[0]}${note[1] ? `; ${note[1]}` : ""}`);
     return said.length ? [make("ul", { class: "note" }, ...said.map((line) => make("li", null, line)))] : [];
   }
 
-  function tally(row) {
-    const answers = column("answers", row);
-    if (!answers) return [];
+  function tally(answers) {
+    if (!answers.length) return [];
     const most = Math.max(...answers.map((one) => one[2]));
     const lines = answers.flatMap(([answer, verdict, times]) => [
       make("span", null, answer === null ? (verdict === 3 ? "other answers" : "no answer") : bdi(answer)),
@@ -484,8 +510,7 @@
     return [make("h3", null, "What was answered"), make("div", { class: "tally" }, ...lines)];
   }
 
-  function rollout(row, kind, title) {
-    const one = column(kind, row);
+  function rollout(one, kind, title) {
     if (!one) return [];
     const [index, tokens, cut, reason, flags, step, completion] = one, names = Object.keys(data.flags);
     const said = flags.map((place) => `${names[place]} (${data.flags[names[place]]}${names[place] === "wrong_step" && step ? `: ${step}` : ""})`);
