@@ -70,8 +70,13 @@ def _print_sureness(view: Overview, out: Console) -> None:
     sure = view.sureness
     if sure.half_width is None:
         return
-    out.print(f"\n[bold]how sure[/bold]: the median 95% interval is the pass rate ± {sure.half_width:.2f};", end=" ")
-    out.print(f"{sure.undecided:,} undecided; of the {view.summary.kept:,} kept expect {sure.outside:.1f} outside it")
+    kept = (
+        f"; of the {view.summary.kept:,} kept expect {sure.outside:.1f} outside the band" if view.summary.kept else ""
+    )
+    out.print(
+        f"\n[bold]how sure[/bold]: the median 95% interval is the pass rate ± {sure.half_width:.2f}; "
+        f"{sure.undecided:,} undecided{kept}"
+    )
 
 
 def _print_audit(view: Overview, out: Console) -> None:

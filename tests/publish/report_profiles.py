@@ -35,7 +35,9 @@ def every_kind(folder: Path) -> Ledger:
     """Sixty problems of graded pass rates in two families, and one of each kind that needs a rule of its own."""
     graded = {f"graded-{number:02}": (number * 7) % 61 for number in range(60)}
     family = {name: {"family": "odd" if int(name[-1]) % 2 else "even <b>"} for name in graded}
-    problems = [problem(name, metadata=family[name], question=f"What is {name}?") for name in graded]
+    problems = [
+        problem(name, metadata=family[name], question=f"What is {name}?", answers=(reference(name),)) for name in graded
+    ]
     other = {"metadata": {"family": "odd"}}
     problems += [
         problem("harm", question=f"Who {SCRIPT}?", answers=(SCRIPT,), **other),
@@ -83,16 +85,23 @@ def every_kind(folder: Path) -> Ledger:
     return ledger
 
 
+def reference(name: str) -> str:
+    """The answer of a problem: each graded one has its own, so that none can be guessed."""
+    return str(1000 + 37 * int(name[-2:])) if name.startswith("graded") else "4"
+
+
 def _completion(name: str, index: int) -> str:
     if name == "harm":
         return f"{index}: {SCRIPT}"
-    return f"{index}: {TRICKS}" if name.startswith("tricks") else rf"{index}: 2+2=4; \boxed{{4}}"
+    answer = reference(name)
+    work = f"{int(answer) - 1}+1={answer}"
+    return f"{index}: {TRICKS}" if name.startswith("tricks") else rf"{index}: {work}; \boxed{{{answer}}}"
 
 
 def _answer(name: str, index: int, kind: VerdictKind) -> str | None:
     if name == "harm":
         return SCRIPT if kind is PASS else f"wrong {SCRIPT} {index % 8}"
-    return "4" if kind is PASS else "5" if index % 4 else None
+    return reference(name) if kind is PASS else "5" if index % 4 else None
 
 
 def large(folder: Path, problems: int, characters: int) -> Ledger:

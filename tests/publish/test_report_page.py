@@ -263,7 +263,7 @@ def test_the_drawer_opens_and_closes_by_keyboard(ledger: Ledger, visiting: Calla
     assert "graded-01" in visit.text("#drawer-title")
     assert "7 of 60 pass" in body
     assert "<user>What is graded-01?<assistant>" in body
-    assert r"0: 2+2=4; \boxed{4}" in visit.text("pre.pass")
+    assert r"0: 1036+1=1037; \boxed{1037}" in visit.text("pre.pass")
     assert "7: " in visit.text("pre.fail")
     assert visit.text("#drawer-command") == f"curate show {ledger.path} graded-01"
     assert visit.page.evaluate("document.querySelector('dialog').contains(document.activeElement)")

@@ -173,7 +173,7 @@ def _numbers(table: pl.DataFrame, view: Overview, belief: Prior) -> dict[str, An
             "sides": base64.b64encode(sides.tobytes()).decode(),
         },
         "source": key,
-        "sources": [visible(name) for name in names],
+        "sources": [excerpt(name, 60) for name in names],
         "kinds": kinds,
         "tests": tests,
         "problems": {

@@ -71,7 +71,9 @@ def _number(value: float | None, digits: int = 0) -> str:
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.0%}" if whole else "–"
+    if not whole:
+        return "–"
+    return f"{part / whole:.{1 if 0 < part < 0.1 * whole else 0}%}"
 
 
 def _stacked(counts: list[list[int]]) -> list[list[tuple[int, int]]]:

@@ -211,7 +211,7 @@
   let listed = [], page = 0, haystacks = null;
 
   const SORTS = {
-    source: ["Order in the source", null],
+    source: ["Source order", null],
     rate: ["Pass rate", (row) => (sampled(row) ? pairs.pass_rate[problems.pair[row]] : null)],
     outcome: ["Outcome", (row) => (kept(row) ? -1 : outcome[row])],
     rollouts: ["Rollouts", (row) => pairs.n[problems.pair[row]]],
@@ -442,15 +442,15 @@
   function story(row, [question, reference, prompted, answers, pass, fail]) {
     const place = listed.indexOf(row);
     const button = (id, label, text, act, disabled) => {
-      const made = make("button", { type: "button", id, "aria-label": label, disabled }, text);
+      const made = make("button", { type: "button", id, title: label, "aria-label": label, disabled }, text);
       made.addEventListener("click", act);
       return made;
     };
     const parts = [
       make("div", { class: "drawer-top" }, make("h2", { id: "drawer-title" }, bdi(shownId(row))),
-        button("drawer-previous", "Previous problem", "←", () => step(-1), place <= 0),
-        button("drawer-next", "Next problem", "→", () => step(1), place < 0 || place === listed.length - 1),
-        button("drawer-close", "Close", "✕", () => drawer.close(), false)),
+        button("drawer-previous", "Previous problem (left arrow)", "←", () => step(-1), place <= 0),
+        button("drawer-next", "Next problem (right arrow)", "→", () => step(1), place < 0 || place === listed.length - 1),
+        button("drawer-close", "Close (Escape)", "✕", () => drawer.close(), false)),
       ...numbers(row), ...evidence(row),
     ];
     const asked = question || problems.question[row], aside = problems.aside[row] !== undefined;

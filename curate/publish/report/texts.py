@@ -31,6 +31,9 @@ CUTS = (0, *(int(first * 10**power) for power in range(1, 5) for first in (1, 1.
 SHORT = 300
 """Characters of a question and a reference in the table, at most."""
 
+NOTE = 200
+"""Characters of a note, at most: why a problem was set aside, what a step says."""
+
 VERDICTS = ("fail", "pass", "unscored", "other")
 """How the page names the verdict of an answer: by its place here."""
 
@@ -96,7 +99,7 @@ def gather(table: pl.DataFrame, ledger: Ledger, rollouts: pl.DataFrame, *, audit
         frame=frame,
         answers=answers,
         shown=_chosen(table, ledger, rollouts, rows, held, audit=audit),
-        aside={str(row): visible(why or name) for row, name, why in aside.iter_rows()},
+        aside={str(row): excerpt(why or name, NOTE) for row, name, why in aside.iter_rows()},
         notes=_notes(table, ledger) if audit else {},
     )
 
@@ -178,7 +181,7 @@ def _size(told: Texts, starts: range, cut: int, short: int) -> int:
 
 
 def _table_size(told: Texts, cut: int) -> int:
-    return sum(len(one.cut(cut).encode()) for one in (*told.questions, *told.references))
+    return len(encode([one.cut(cut) for one in (*told.questions, *told.references)]))
 
 
 def _held(problems: int) -> int:
@@ -218,7 +221,7 @@ def _chosen(
     told: dict[tuple[str, str], list[Any]] = {}
     for one in chosen.iter_rows(named=True):
         flags = [place for place, flag in enumerate(FLAG_MEANING) if one.get(flag)]
-        false = visible(one["first_false"] or "") if one.get("wrong_step") else ""
+        false = excerpt(one["first_false"] or "", NOTE) if one.get("wrong_step") else ""
         cut = int(one["finish_reason"] == "length")
         reason = excerpt(one["reason"] or "", 60)
         told[one["problem_id"], one["verdict"]] = [one["index"], one["completion_tokens"], cut, reason, flags, false]
@@ -239,6 +242,6 @@ def _notes(table: pl.DataFrame, ledger: Ledger) -> dict[str, list[str]]:
     found = audit.filter(pl.col("label_why") != "").select("problem_id", "label_note")
     joined = table.join(found, on="problem_id", how="inner", maintain_order="left")
     return {
-        str(row): [why, visible(note or "")]
+        str(row): [why, excerpt(note or "", NOTE)]
         for row, why, note in joined.select("row", "label_why", "label_note").iter_rows()
     }
