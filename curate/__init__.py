@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from curate.publish.export import export as export
     from curate.publish.hub import publish as publish_release
     from curate.publish.release import filter as filter
+    from curate.publish.report import report as report
     from curate.recipe import load as load_recipe
     from curate.rewarding import reward as reward
     from curate.verifying import verify as verify
@@ -37,6 +38,7 @@ _CALLS = {
     "filter": ("curate.publish.release", "filter"),
     "export": ("curate.publish.export", "export"),
     "reward": ("curate.rewarding", "reward"),
+    "report": ("curate.publish.report", "report"),
     "load_recipe": ("curate.recipe", "load"),
 }
 
@@ -53,6 +55,7 @@ __all__ = [
     "probe_judge",
     "profile",
     "publish_release",
+    "report",
     "reward",
     "verify",
 ]

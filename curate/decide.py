@@ -215,8 +215,14 @@ def next_step() -> pl.Expr:
 
 def main_reason() -> pl.Expr:
     """The reason that a row of the estimates is counted by, the one that asks for its next step; null without any."""
-    ordered = [reason.value for step in _FIRST for reason in Reason if NEXT_STEP[reason] is step]
-    return pl.coalesce(pl.when(pl.col("reasons").list.contains(name)).then(pl.lit(name)) for name in ordered)
+    return pl.coalesce(
+        pl.when(pl.col("reasons").list.contains(reason.value)).then(pl.lit(reason.value)) for reason in precedence()
+    )
+
+
+def precedence() -> list[Reason]:
+    """All reasons, each before those that it goes before as the main one."""
+    return [reason for step in _FIRST for reason in Reason if NEXT_STEP[reason] is step]
 
 
 def audit_reasons() -> pl.Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,14 @@ from curate.recipe import BandSection
 from curate.records import Problem, VerdictKind
 
 DEMO = Path(__file__).resolve().parent.parent / "profiles" / "demo"
+
+
+def committed_demo(folder: Path) -> Path:
+    """The demo's profile as it is committed, without the rollouts that may lie beside it."""
+    folder.mkdir(parents=True)
+    for file in (one for one in DEMO.iterdir() if one.is_file() and not one.name.startswith(".")):
+        shutil.copy(file, folder)
+    return folder
 
 
 def demo_release(folder: Path) -> Path:

@@ -23,6 +23,7 @@ COMMANDS = {
     "filter": "curate.cli.filter",
     "export": "curate.cli.export",
     "publish": "curate.cli.publish",
+    "report": "curate.cli.report",
     "show": "curate.cli.show",
     "doctor": "curate.cli.doctor",
 }

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import click
 
+from curate.visible import escaped
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json: Callable[[Command], Command] = click.option(
@@ -58,9 +60,8 @@ class Shard(click.ParamType[tuple[int, int]]):
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document on stdout."""
-    json.dump(_plain(value), sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    """Print one JSON document on stdout; what would drive a terminal is escaped in it."""
+    sys.stdout.write(escaped(json.dumps(_plain(value), indent=2, ensure_ascii=False)) + "\n")
 
 
 def _plain(value: object) -> object:

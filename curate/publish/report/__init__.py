@@ -1,0 +1,74 @@
+"""The report: one self-contained HTML page that shows what a profile kept and why.
+
+Owns the call and the file. Must not sample, verify or audit: it reads what a profile holds, and needs no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate import durable
+from curate.errors import UsageError
+from curate.publish.report import data, page
+
+
+@dataclass(frozen=True)
+class Page:
+    """What was written."""
+
+    path: Path
+    bytes: int
+    problems: int
+    kept: int
+    rollouts: int
+    """Judged rollouts that it was made from; 0 where they are not on this disk, and the page shows none."""
+    cap: int | None
+    """Characters that each text in a drawer was cut to, so that the page stays small; None where all are whole."""
+    audit: str
+    """``current``, ``outdated`` or ``none``, as in ``viewing.Overview``."""
+
+
+def report(
+    profile: str | Path,
+    *,
+    to: str | Path | None = None,
+    comparison: Mapping[str, Any] | None = None,
+    history: Sequence[Mapping[str, Any]] | None = None,
+) -> Page:
+    """Write the page of a profile: one HTML file, with no need of a network or of anything beside it.
+
+    It holds the verdict, the pass rates with a band that can be dragged, why problems were left out, how sure all of it
+    is, what an audit found, lengths, what groups would look like, and every problem with a passing and a failing
+    rollout. Texts are cut so that it stays under 15 MB with up to about a hundred thousand problems; the page says so.
+    The same profile gives the same bytes.
+
+    Args:
+        profile: The profile's folder. Its audit and its rollouts are shown where there are any.
+        to: The file, ending in ``.html`` or ``.htm``; None is ``report.html`` in the profile's folder. An older one is
+            replaced.
+        comparison: What moved between two checkpoints, in the form that ``data.build`` describes.
+        history: The band over time, likewise.
+
+    Raises:
+        UsageError: the file's name is not that of a page.
+        LedgerError: there is no finished profile there, or the file cannot be written.
+    """
+    target = Path(profile) / "report.html" if to is None else Path(to)
+    if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
+        raise UsageError("a report is a file that ends in .html", where=str(target), hint="--to FILE.html")
+    content = data.build(profile, comparison, history)
+    text = page.render(content).encode()
+    durable.write(target, lambda file: file.write_bytes(text))
+    summary = content.overview.summary
+    return Page(
+        path=target,
+        bytes=len(text),
+        problems=summary.problems,
+        kept=summary.kept,
+        rollouts=content.rollouts,
+        cap=content.cuts.drawer,
+        audit=content.overview.audit,
+    )
