@@ -26,6 +26,7 @@ from typing import IO, Any
 import polars as pl
 
 from curate.audit import steps, text
+from curate.audit.repetition import repetitions
 from curate.errors import CurateError
 from curate.records import VerdictKind
 
@@ -85,9 +86,13 @@ def audit_rollouts(frames: Iterable[pl.DataFrame], workers: int | None = None) -
 
 def measure(batch: pl.DataFrame) -> pl.DataFrame:
     """The signals of one batch, computed here; columns as ``audit_rollouts`` says."""
-    rows = [_row(*rollout) for rollout in batch.select("completion", "answer", "verdict").iter_rows()]
-    measured = pl.DataFrame(rows, schema=SIGNALS, orient="row")
-    return pl.concat([batch.drop("completion"), measured], how="horizontal")
+    completions, answers, verdicts = (batch[name].to_list() for name in ("completion", "answer", "verdict"))
+    repeated = repetitions([text.read(completion) for completion in completions])
+    columns = zip(*map(_row, completions, answers, verdicts, repeated), strict=True)
+    measured = [
+        pl.Series(name, values, dtype=kind) for (name, kind), values in zip(SIGNALS.items(), columns, strict=True)
+    ]
+    return batch.drop("completion").with_columns(measured)
 
 
 # -- one rollout ------------------------------------------------------------------------------------------------------
@@ -110,10 +115,10 @@ _UNCHECKED = (None,) * len(_STEPS)
 _UNMEASURED = (None,) * len(_TEXT) + _UNCHECKED
 
 
-def _row(completion: str, answer: str | None, verdict: str) -> tuple[Any, ...]:
+def _row(completion: str, answer: str | None, verdict: str, repeated: tuple[int, float]) -> tuple[Any, ...]:
     try:
         checked = _steps_of(steps.check(completion, answer)) if verdict == VerdictKind.PASS else _UNCHECKED
-        return (*_text_of(text.signals(completion, answer)), *checked, None)
+        return (*_text_of(text.signals(completion, answer, repeated)), *checked, None)
     except Exception as error:  # noqa: BLE001 - the rollout's boundary: recorded in its row
         return (*_UNMEASURED, f"{type(error).__name__}: {error}"[:MAX_ERROR])
 

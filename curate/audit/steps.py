@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 
-from curate.audit import arithmetic, notation, sides
+from curate.audit import arithmetic, notation, sides, wording
 from curate.audit.arithmetic import Value
 from curate.audit.sides import WINDOW, Side
 
@@ -35,10 +35,10 @@ ROUNDED_WORK = 0.01
 _ABOUT_PI: dict[str, Value] = dict.fromkeys(("3.14", "3.142", "3.1416", "3.14159", "3.141592"), math.pi)
 """How pi is written in decimals: it may be worked with as it is written, or as what it is."""
 
-_RELATION = re.compile(r"[=≈](?<![<>!=:+*/~^-]=)(?![=>])")
 _RELATIONS = ("=", "≈", "approx")
+# A pattern that begins with one letter is searched for several times as fast as one that begins with a choice.
 _EQUALS = re.compile(r"=(?<![<>!=:+*/~^-]=)(?![=>])")
-"""The same for a text with no other sign: beginning with one letter, it is searched for several times as fast."""
+_ABOUT = re.compile(r"≈(?![=>])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,9 @@ def check(completion: str, answer: str | None) -> StepCheck:
     if "=" not in completion and "≈" not in completion and "\\approx" not in completion:
         return NOTHING
     text = notation.plain(_stating(completion))
-    relation = _RELATION if "≈" in text else _EQUALS
-    marks = [found.span() for found in relation.finditer(text)]
+    marks = [found.span() for found in _EQUALS.finditer(text)]
+    if "≈" in text:
+        marks = sorted(marks + [found.span() for found in _ABOUT.finditer(text)])
     work = _Work()
     ended = 0
     left: Side | None
@@ -142,8 +143,10 @@ def _judge(work: _Work, left: Side, right: Side, approximate: bool) -> None:
     """Count an equality whose sides are known: a true step, a false one, or one that is left out."""
     exact = left.value.__class__ is int is right.value.__class__ and left.value == right.value
     true = exact or _holds(left, right, approximate) or _holds_otherwise(left, right, approximate, work.standing)
-    if not true and not (left.sure and right.sure and _comparable(left, right)):
-        return
+    if not true:
+        sides.settle(right)
+        if not (left.sure and right.sure and _comparable(left, right)):
+            return
     if true and left.computed and right.computed and left.text.replace(" ", "") == right.text.replace(" ", ""):
         return
     work.stated += 1
@@ -162,7 +165,7 @@ def _comparable(left: Side, right: Side) -> bool:
     for side in (left, right):
         if "%" in side.text and ("+" in side.text or "-" in side.text):
             return False
-    return not sides.convert(f"{left.words} {right.words}")
+    return not wording.convert(f"{left.words} {right.words}")
 
 
 def _holds(left: Side, right: Side, approximate: bool) -> bool:
@@ -191,11 +194,11 @@ def _follows(work: _Work, completion: str, answer: str | None) -> bool | None:
     """
     if answer is None:
         return None
-    value = _value(answer)
-    if value is None:
+    forms = _forms(answer)
+    if forms is None:
         return None
-    last = work.results[-1]
-    if _same(last, value):
+    value, last = forms[0], work.results[-1]
+    if _same(last, forms):
         return True
     columns = [result for result in work.results if isinstance(result, int) and result >= 0]
     if len(columns) == len(work.results) > 1:
@@ -204,22 +207,31 @@ def _follows(work: _Work, completion: str, answer: str | None) -> bool | None:
             return True
     if work.unread or completion.count(answer) > 1 or (isinstance(value, int) and 0 <= value <= work.stated):
         return None
-    if str(value) in str(last) or any(_same(result, value) for result in work.results):
+    if str(value) in str(last) or any(_same(result, forms) for result in work.results):
         return None
     return False
 
 
 @lru_cache(maxsize=sides.KEPT)
-def _value(answer: str) -> Value | None:
-    """The number that an answer is, with or without ``x =`` and a unit; None for anything else."""
+def _forms(answer: str) -> tuple[Value, ...] | None:
+    """The number that an answer is, with or without ``x =`` and a unit, a hundred times that, and a hundredth of it;
+    None for anything else."""
     side = sides.right_side(notation.plain(answer[-WINDOW:]).rpartition("=")[2], True)
-    return side.value if side is not None and side.sure else None
+    if side is None:
+        return None
+    sides.settle(side)
+    if not side.sure:
+        return None
+    return side.value, side.value * 100, side.value * Fraction(1, 100)
 
 
-def _same(result: Value, answer: Value) -> bool:
+def _same(result: Value, forms: tuple[Value, ...]) -> bool:
     """Whether an answer is a result, rounded to a whole number in either direction, as a percentage, or in cents."""
-    scaled: tuple[Value, ...] = (answer, answer * 100, answer * Fraction(1, 100))
-    if any(arithmetic.agree(result, value, None) for value in scaled):
+    answer = forms[0]
+    if isinstance(result, float) or isinstance(answer, float):
+        if any(arithmetic.agree(result, value, None) for value in forms):
+            return True
+    elif result in forms:
         return True
     if isinstance(answer, int):
         return not isinstance(result, int) and abs(float(result) - answer) < 1
