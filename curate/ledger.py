@@ -27,6 +27,8 @@ from curate.records import Comparison, FailedRequest, Problem, Rollout, Verdict
 FORMAT = 1
 """Version of the layout; a profile of another one is refused."""
 
+TOGETHER = 1 << 17
+"""Rollouts whose verdicts are looked up at once, where not all are held in memory."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -132,11 +134,11 @@ class Ledger:
         file = self.path / "audit" / "rollouts.parquet"
         return pl.scan_parquet(file, glob=False) if file.exists() else None
 
-    def write_audit(self, problems: pl.DataFrame, rollouts: pl.DataFrame) -> None:
+    def write_audit(self, problems: pl.DataFrame, rollouts: pl.LazyFrame) -> None:
         """Replace the audit: first what was seen in each rollout, then what follows for each problem."""
-        files = {"audit/rollouts.parquet": rollouts, "audit.parquet": problems}
-        for name, frame in files.items():
-            durable.write(self.path / name, lambda file, frame=frame: frame.write_parquet(file, compression="zstd"))  # type: ignore[misc]
+        signals = self.path / "audit" / "rollouts.parquet"
+        durable.write(signals, lambda file: rollouts.sink_parquet(file, compression="zstd"))
+        durable.write(self.path / "audit.parquet", lambda file: problems.write_parquet(file, compression="zstd"))
 
     # -- the append-only files ------------------------------------------------------------------------------------
 
@@ -175,8 +177,7 @@ class Ledger:
         Raises:
             LedgerCorrupt: a file is unreadable, or one rollout was recorded twice.
         """
-        wanted = list(columns) if columns is not None else None
-        return self._read_all("rollouts", ROLLOUTS, wanted)
+        return self._read_all("rollouts", ROLLOUTS, list(columns) if columns is not None else None)
 
     def scan_rollouts(self) -> pl.LazyFrame:
         """All rollouts as a lazy frame, for work that must not hold every completion in memory."""
@@ -215,24 +216,30 @@ class Ledger:
                 yield [Rollout(**row) for row in rows.iter_rows(named=True)]
             first += names.height
 
-    def judged(self, fingerprint: str) -> Iterator[pl.DataFrame]:
-        """All rollouts that one verifier judged, a file of them at a time: every column of both.
+    def judged(self, fingerprint: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """All rollouts that one verifier judged, a file of them at a time, with the newest verdict of each.
+
+        Args:
+            fingerprint: The verifier. Its verdicts are read again for every ``TOGETHER`` rollouts, and never all held.
+            columns: The columns wanted, of a rollout or a verdict.
 
         Raises:
             LedgerCorrupt: a file is unreadable.
         """
         key = ["problem_id", "index"]
-        files = self._files("rollouts")
-        keys = [_read_file(file, key) for file in files]
-        if not files:
-            return
-        verdicts = self.verdicts(fingerprint)
-        said = pl.concat(keys).join(verdicts, on=key, how="left", maintain_order="left").drop(key)
-        first = 0
-        for file, names in zip(files, keys, strict=True):
-            rows = pl.concat([_read_file(file, None), said[first : first + names.height]], how="horizontal")
-            yield rows.filter(pl.col("verdict").is_not_null())
-            first += names.height
+        drawn = [name for name in columns if name in ROLLOUTS and name not in key]
+        told = [*key, *(name for name in columns if name in VERDICTS and name not in key)]
+        for files, frames in self._together("rollouts", key):
+            keys = pl.concat(frames)
+            verdicts = [pl.DataFrame(schema=VERDICTS).select(told)]
+            for _, some in self._together(f"verdicts/{fingerprint}", told):
+                verdicts.append(pl.concat(some).join(keys, on=key, how="semi", maintain_order="left"))
+            newest = pl.concat(verdicts).unique(key, keep="last", maintain_order=True).with_columns(found=True)
+            said = keys.join(newest, on=key, how="left", maintain_order="left")
+            for file, names in zip(files, frames, strict=True):
+                both = said.head(names.height).hstack(_read_file(file, drawn))
+                yield both.filter("found").select(columns)
+                said = said.slice(names.height)
 
     def comparisons(self, fingerprint: str, most: int) -> list[Comparison]:
         """What one verifier compared, oldest first; about the newest ``most`` where there are more.
@@ -340,6 +347,18 @@ class Ledger:
 
     def _files(self, folder: str) -> list[Path]:
         return sorted(file for file in (self.path / folder).glob("*.parquet") if not file.name.startswith("."))
+
+    def _together(self, folder: str, columns: list[str]) -> Iterator[tuple[list[Path], list[pl.DataFrame]]]:
+        """The files of a folder and what they hold, as many at once as have ``TOGETHER`` rows."""
+        files, frames = list[Path](), list[pl.DataFrame]()
+        for file in self._files(folder):
+            files.append(file)
+            frames.append(_read_file(file, columns))
+            if sum(frame.height for frame in frames) >= TOGETHER:
+                yield files, frames
+                files, frames = [], []
+        if files:
+            yield files, frames
 
     def _scan(self, folder: str, schema: pl.Schema) -> pl.LazyFrame:
         files = self._files(folder)

@@ -17,6 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 RANK = {
     **dict.fromkeys(["errors", "records", "sections"], 0),
     **dict.fromkeys(["durable", "layout", "recipe", "signals"], 1),
+    "spool": 2,
     "ledger": 2,
     "recorder": 3,
     **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo"], 4),
