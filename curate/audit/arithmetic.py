@@ -192,7 +192,11 @@ class _Reader:
 
     def factor(self) -> Value:
         token = self.tokens[self.at]
-        if token == "-" or token == "+":
+        value: Value
+        if token.isdecimal() and len(token) <= MOST_DIGITS and not self.standing:
+            self.at += 1
+            value = int(token)
+        elif token == "-" or token == "+":
             self.at += 1
             self.deep += 1
             if self.deep > DEEPEST:
@@ -200,7 +204,8 @@ class _Reader:
             value = self.factor()
             self.deep -= 1
             return -value if token == "-" else value
-        value = self.atom()
+        else:
+            value = self.atom()
         while (token := self.tokens[self.at]) and token in "^!%":
             self.at += 1
             if token == "^":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import queue
 import struct
 import subprocess
@@ -18,6 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
+from io import BytesIO
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
@@ -142,7 +142,7 @@ class _Pool:
         assert process.stdout is not None
         try:
             _write(process.stdin, batch)
-            measured: pl.DataFrame = _read(process.stdout)
+            measured = _read(process.stdout)
         except (EOFError, OSError) as error:
             raise CurateError(
                 f"a worker of the audit died, status {process.wait()}", hint="give it fewer workers, or more memory"
@@ -183,9 +183,10 @@ def serve() -> None:
 
 
 def _write(pipe: IO[bytes], frame: pl.DataFrame) -> None:
-    body = pickle.dumps(frame, protocol=pickle.HIGHEST_PROTOCOL)
-    pipe.write(_HEADER.pack(len(body)))
-    pipe.write(body)
+    body = BytesIO()
+    frame.write_ipc_stream(body)
+    pipe.write(_HEADER.pack(body.tell()))
+    pipe.write(body.getbuffer())
     pipe.flush()
 
 
@@ -197,5 +198,4 @@ def _read(pipe: IO[bytes]) -> pl.DataFrame:
     body = pipe.read(size)
     if len(body) < size:
         raise EOFError
-    frame: pl.DataFrame = pickle.loads(body)
-    return frame
+    return pl.read_ipc_stream(BytesIO(body))

@@ -318,7 +318,8 @@ def _closes(rest: str) -> bool:
     )
 
 
-def _unmatched(run: str, first: bool = False) -> tuple[list[int], int]:
+@lru_cache(maxsize=KEPT)
+def _unmatched(run: str, first: bool = False) -> tuple[tuple[int, ...], int]:
     """Where brackets open that do not close, and where the last, or first, one closes that was not opened, or -1."""
     opened: list[int] = []
     closed = -1
@@ -331,7 +332,7 @@ def _unmatched(run: str, first: bool = False) -> tuple[list[int], int]:
             closed = found.start()
             if first:
                 break
-    return opened, closed
+    return tuple(opened), closed
 
 
 def _read(expression: str, others: tuple[str, ...], sure: bool) -> Side | None:

@@ -194,11 +194,11 @@ def _follows(work: _Work, completion: str, answer: str | None) -> bool | None:
     """
     if answer is None:
         return None
-    forms = _forms(answer)
-    if forms is None:
+    value = _value(answer)
+    if value is None:
         return None
-    value, last = forms[0], work.results[-1]
-    if _same(last, forms):
+    last = work.results[-1]
+    if _same(last, value):
         return True
     columns = [result for result in work.results if isinstance(result, int) and result >= 0]
     if len(columns) == len(work.results) > 1:
@@ -207,31 +207,28 @@ def _follows(work: _Work, completion: str, answer: str | None) -> bool | None:
             return True
     if work.unread or completion.count(answer) > 1 or (isinstance(value, int) and 0 <= value <= work.stated):
         return None
-    if str(value) in str(last) or any(_same(result, forms) for result in work.results):
+    if str(value) in str(last) or any(_same(result, value) for result in work.results):
         return None
     return False
 
 
 @lru_cache(maxsize=sides.KEPT)
-def _forms(answer: str) -> tuple[Value, ...] | None:
-    """The number that an answer is, with or without ``x =`` and a unit, a hundred times that, and a hundredth of it;
-    None for anything else."""
+def _value(answer: str) -> Value | None:
+    """The number that an answer is, with or without ``x =`` and a unit; None for anything else."""
     side = sides.right_side(notation.plain(answer[-WINDOW:]).rpartition("=")[2], True)
     if side is None:
         return None
     sides.settle(side)
-    if not side.sure:
-        return None
-    return side.value, side.value * 100, side.value * Fraction(1, 100)
+    return side.value if side.sure else None
 
 
-def _same(result: Value, forms: tuple[Value, ...]) -> bool:
+def _same(result: Value, answer: Value) -> bool:
     """Whether an answer is a result, rounded to a whole number in either direction, as a percentage, or in cents."""
-    answer = forms[0]
     if isinstance(result, float) or isinstance(answer, float):
-        if any(arithmetic.agree(result, value, None) for value in forms):
+        scaled: tuple[Value, ...] = (answer, answer * 100, answer * Fraction(1, 100))
+        if any(arithmetic.agree(result, value, None) for value in scaled):
             return True
-    elif result in forms:
+    elif result == answer or result == answer * 100 or result * 100 == answer:
         return True
     if isinstance(answer, int):
         return not isinstance(result, int) and abs(float(result) - answer) < 1
