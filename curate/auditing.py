@@ -183,7 +183,7 @@ def _measured(
 def _seen(measured: Spool, problems: pl.DataFrame, probes: Mapping[str, pl.DataFrame | None], flagged: Spool) -> _Seen:
     """Compare the rollouts of each problem, set down their flags, and put together what follows."""
     typical = typical_work(measured.problems(["verdict", "finish_reason", "work_tokens"]))
-    spaces = AnswerSpaces(problems["question"].to_list(), [tuple(accepted) for accepted in problems["answers"]])
+    spaces = AnswerSpaces(problems["question"].to_list(), list(map(tuple, problems["answers"].to_list())))
     places = problems.select("problem_id", "answers").with_row_index("place")
     counts, answered, sums = list[pl.DataFrame](), list[pl.DataFrame](), Counter[str]()
     for rollouts in measured.problems():

@@ -27,7 +27,7 @@ from curate.records import Comparison, FailedRequest, Problem, Rollout, Verdict
 FORMAT = 1
 """Version of the layout; a profile of another one is refused."""
 
-TOGETHER = 1 << 17
+TOGETHER = 1 << 16
 """Rollouts whose verdicts are looked up at once, where not all are held in memory."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -137,7 +137,7 @@ class Ledger:
     def write_audit(self, problems: pl.DataFrame, rollouts: pl.LazyFrame) -> None:
         """Replace the audit: first what was seen in each rollout, then what follows for each problem."""
         signals = self.path / "audit" / "rollouts.parquet"
-        durable.write(signals, lambda file: rollouts.sink_parquet(file, compression="zstd"))
+        durable.write(signals, lambda file: rollouts.sink_parquet(file, compression="zstd", row_group_size=1 << 14))
         durable.write(self.path / "audit.parquet", lambda file: problems.write_parquet(file, compression="zstd"))
 
     # -- the append-only files ------------------------------------------------------------------------------------

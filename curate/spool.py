@@ -15,7 +15,7 @@ import polars as pl
 
 from curate import durable
 
-ROWS = 1 << 16
+ROWS = 1 << 15
 """Rows that are held at once: before they are written, and again when whole problems are read, unless one has more."""
 
 _ROW_GROUP = 1 << 12

@@ -227,6 +227,8 @@ def template(question: str) -> str:
 
 def key(answer: str) -> str:
     """An answer as guesses are counted: without case, spaces at the ends, a full stop, or the dress of LaTeX."""
+    if answer.isalnum():
+        return answer.casefold()
     text = answer.strip()
     for _ in range(4):
         bare = _DRESSED.sub(lambda found: found[1] or found[2] or found[3], text).strip().removesuffix(".")

@@ -161,9 +161,11 @@ def tally(verdicts: pl.DataFrame, problems: pl.DataFrame) -> pl.DataFrame:
     """
     given = verdicts.filter((pl.col("verdict") != "unscored") & (pl.col("answer").fill_null("") != ""))
     spelt = given.group_by("problem_id", "answer", passed=pl.col("verdict") == "pass").agg(count=pl.len())
-    spelt = spelt.with_columns(key=pl.Series([pooled(answer) for answer in spelt["answer"]], dtype=pl.String))
+    spelt = spelt.with_columns(key=pl.Series([pooled(answer) for answer in spelt["answer"].to_list()], dtype=pl.String))
     accepted = problems.select("problem_id", reference="answers").explode("reference").drop_nulls()
-    accepted = accepted.with_columns(key=pl.Series([pooled(text) for text in accepted["reference"]], dtype=pl.String))
+    accepted = accepted.with_columns(
+        key=pl.Series([pooled(text) for text in accepted["reference"].to_list()], dtype=pl.String)
+    )
     named = accepted.select("problem_id", "key").unique().with_columns(accepted=pl.lit(True))
     first = accepted.unique("problem_id", keep="first", maintain_order=True).select("problem_id", "reference")
     return (
