@@ -85,7 +85,8 @@ class Spool:
         while first < len(behind):
             before = behind[first - 1] if first else 0
             last = max(first + 1, int(np.searchsorted(behind, before + ROWS, side="right")))
-            yield first, last
+            if behind[last - 1] > before:
+                yield first, last
             first = last
 
     def _set_down(self) -> None:
