@@ -95,6 +95,12 @@ def check(completion: str, answer: str | None) -> StepCheck:
     left: Side | None
     right: Side | None = None
     for n, (start, end) in enumerate(marks):
+        if (right is None or not right.fills) and (value := _plain_truth(text, ended, start, end)) is not None:
+            work.stated += 1
+            work.results.append(value)
+            work.unread = False
+            right, ended = None, end
+            continue
         if right is not None and right.fills:
             left = right
         else:
@@ -112,6 +118,30 @@ def check(completion: str, answer: str | None) -> StepCheck:
     if not work.stated:
         return NOTHING
     return StepCheck(work.stated, work.false, _follows(work, completion, answer), work.first_false)
+
+
+# The commonest step, ``there are 3 + 4 = 7 apples``: what is before it, read backwards, and what is behind.
+_BEFORE = re.compile(r"[ $]*([0-9]{1,9}) ?([-+*/]) ?([0-9]{1,9})(?: *\n|[ $]+(?::|([A-Za-z]{2,})[ \n]))")
+_BEHIND = re.compile(r"[ \n$]*([0-9]{1,9})(?=[ $]{0,2}(?:[.,]?[ \n]+[A-WYZa-wyz]|\n\s{0,9}[^\s=≈]))")
+_REACH = 48
+
+
+def _plain_truth(text: str, ended: int, start: int, end: int) -> int | None:
+    """The value of a step that is plainly whole and true, or None: then its sides are read with all that may be said.
+
+    Most true steps are such; reading their sides in full finds the same, and takes six times as long.
+    """
+    behind = _BEHIND.match(text, end)
+    before = _BEFORE.match(text[max(ended, start - _REACH) : start][::-1]) if behind else None
+    if behind is None or before is None:
+        return None
+    b, sign, a, word = before.groups()
+    if word and (word[::-1].lower() in wording.WORKING or word == "dna"):
+        return None
+    left, right, value = int(a[::-1]), int(b[::-1]), int(behind[1])
+    if sign == "/":
+        return value if right and left == value * right else None
+    return value if value == (left * right if sign == "*" else left + right if sign == "+" else left - right) else None
 
 
 def _stating(completion: str) -> str:
