@@ -245,6 +245,8 @@ def _follows(work: _Work, completion: str, answer: str | None) -> bool | None:
 @lru_cache(maxsize=sides.KEPT)
 def _value(answer: str) -> Value | None:
     """The number that an answer is, with or without ``x =`` and a unit; None for anything else."""
+    if (found := arithmetic.simple(answer)) and not found[1]:
+        return found[0]
     side = sides.right_side(notation.plain(answer[-WINDOW:]).rpartition("=")[2], True)
     if side is None:
         return None

@@ -117,17 +117,18 @@ def signals(completion: str, answer: str | None, repeated: tuple[int, float] | N
     found = statements(text)
     last = last_place(text, answer, found)
     earlier = [one.content for one in found if one.end <= last]
+    giving = [one for one in found if one.gives(answer)] if answer else []
     return TextSignals(
         characters=len(completion),
         words=words,
         repetition=repetition,
         looping_tail=looping_tail(completion),
-        answer_repeats=sum(one.gives(answer) for one in found) if answer else 0,
+        answer_repeats=len(giving),
         work_tokens=max(
             0, work(text[:last]) - sum(work(answer if answer and answer in one else one) for one in earlier)
         ),
         words_before=words - len(text[last:].split()),
-        answer_first=_answers_first(text, answer, found),
+        answer_first=answer is not None and len(giving) > 0 and _answers_first(text, answer, giving[0]),
         boxed_answers=different_boxes(text, found),
         garbage=garbage(text),
     )
@@ -159,10 +160,7 @@ def work(text: str) -> int:
     return found + sum(map(text.count, _SIGNS)) + len(_NUMBER.findall(text))
 
 
-def _answers_first(text: str, answer: str | None, found: list[Statement]) -> bool:
-    first = next((one for one in found if answer and one.gives(answer)), None)
-    if first is None or answer is None:
-        return False
+def _answers_first(text: str, answer: str, first: Statement) -> bool:
     before, after = text[: first.start], text[first.behind(answer) :]
     if len(before.split(None, FEW_WORDS)) > FEW_WORDS or _operations(before):
         return False
