@@ -39,7 +39,8 @@ class Spool:
         self._parts: list[Path] = []
 
     def __enter__(self) -> Spool:
-        self._stem.parent.mkdir(parents=True, exist_ok=True)
+        with durable.writable(self._stem.parent):
+            self._stem.parent.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
