@@ -5,14 +5,16 @@ was seen in each rollout beside what follows for each problem. Must not sample, 
 audit's rooms measure, ``decide`` says what counts as a reason. A flag is a cause to look and never a verdict: every one
 of them comes with its evidence.
 
-Of all rollouts the numbers are held in memory, some hundred bytes each, and never the completions. Nothing is
-written before all of it is known, so a run that is broken off leaves the audit that stood before.
+Rollouts are measured in the order in which they were drawn, and what was seen in each is set down on disk; then it is
+taken up again by whole problems, some at a time. So memory grows with the problems and not with the rollouts. The audit
+that stood before is replaced when all is known, so a run that is broken off leaves it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +23,13 @@ import polars as pl
 
 from curate import decide
 from curate.audit import bulk, references
-from curate.audit.answers import answer_spaces
-from curate.audit.relative import relative
+from curate.audit.answers import AnswerSpace, AnswerSpaces
+from curate.audit.relative import relative, typical_work
 from curate.errors import LedgerError
 from curate.ledger import Ledger
 from curate.probing import cot_pass, read_probe
 from curate.recipe import BandSection
+from curate.spool import Spool
 from curate.statistics import genuine, guessing
 from curate.statistics.prior import Prior
 from curate.summary import Session, Summary, estimate_anew, now, summarise, tally
@@ -108,26 +111,28 @@ def audit(folder: str | Path, *, workers: int | None = None, report: Callable[[i
         raise LedgerError("this profile was imported as counts: there are no texts to audit", where=str(ledger.path))
     with ledger.writing():
         ledger.estimates()
-        rollouts, said = _measured(ledger, manifest["verifier_fingerprint"], workers, report)
-        rollouts = _flagged(rollouts, probes["early"], probes["judge"])
-        estimates = _current_estimates(ledger, rollouts)
-        problems, queue = _problems(ledger, rollouts, said, probes["guess"], band)
-        ledger.write_audit(problems, rollouts)
+        names = ledger.problems()["problem_id"]
+        with Spool(ledger.path / "audit", names) as measured, Spool(ledger.path / "audit", names) as flagged:
+            for batch in _measured(ledger, manifest["verifier_fingerprint"], workers, report):
+                measured.add(batch)
+            seen = _seen(measured, ledger.problems(), probes, flagged)
+            estimates = _current_estimates(ledger, seen.counts)
+            problems, queue = _problems(ledger, seen, probes["guess"], band)
+            ledger.write_audit(problems, flagged.scan())
         session = Session("audit", "none", started, round(time.monotonic() - begun, 3), 0, 0, 0, 0, 0, 0)
         manifest = ledger.manifest()
         ledger.write_manifest({**manifest, "sessions": [*manifest.get("sessions", []), vars(session)]})
     before = summarise(estimates, manifest["name"], band, ledger.path)
     summary = summarise(decide.with_audit(estimates, problems), manifest["name"], band, ledger.path)
-    passes = rollouts.filter(pl.col("verdict") == "pass")
     return Audit(
         path=ledger.path,
-        rollouts=rollouts.height,
-        passes=passes.height,
-        spoken_of=int((passes["steps_stated"] > 0).sum()),
-        flagged={**{name: int(passes[name].sum()) for name in FLAGS}, "any": int(passes["shortcut"].sum())},
+        rollouts=seen.sums["rollouts"],
+        passes=seen.sums["passes"],
+        spoken_of=seen.sums["spoken_of"],
+        flagged={name: seen.sums[name] for name in (*FLAGS, "any")},
         probes={kind: counts.height for kind, counts in probes.items() if counts is not None},
         cot_pass=_cot_pass(folder, band.group_size) if probes["judge"] is not None else None,
-        unmeasured=int(rollouts["audit_error"].is_not_null().sum()),
+        unmeasured=seen.sums["unmeasured"],
         guess_verdicts=tally(problems["guess_verdict"].drop_nulls()),
         reasons=tally(problems["reasons"].explode().drop_nulls()),
         kept_before=before.kept,
@@ -139,31 +144,74 @@ def audit(folder: str | Path, *, workers: int | None = None, report: Callable[[i
 # -- rollouts ---------------------------------------------------------------------------------------------------------
 
 _NARROW: dict[pl.DataType, type[pl.DataType]] = {pl.Int64(): pl.Int32, pl.Float64(): pl.Float32}
-"""A million rollouts are held in half the memory so."""
+"""A million rollouts are set down in half the room so."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the rollouts show, put together problem by problem."""
+
+    counts: pl.DataFrame
+    """What ``_counts`` says of each problem that has rollouts."""
+    answered: pl.DataFrame
+    """What ``references.counted`` says of each problem that was answered."""
+    spaces: list[AnswerSpace]
+    """Of each problem, in the profile's order."""
+    sums: dict[str, int]
+    """Over all rollouts, as ``_sums`` names them."""
 
 
 def _measured(
     ledger: Ledger, fingerprint: str, workers: int | None, report: Callable[[int, int], None] | None
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The signals of every judged rollout, and what each of them answered."""
-    numbers: list[pl.DataFrame] = []
-    said: list[pl.DataFrame] = []
-    total = ledger.scan_verdicts(fingerprint).select("problem_id", "index").unique().select(pl.len()).collect().item()
+) -> Iterator[pl.DataFrame]:
+    """The signals of every judged rollout, and what it answered."""
+    total = ledger.scan_rollouts().select(pl.len()).collect().item()
     done = 0
-    for batch in bulk.audit_rollouts(_completions(ledger, fingerprint), workers):
-        said.append(batch.select("problem_id", "verdict", "answer"))
-        narrow = [pl.col(name).cast(_NARROW[kind]) for name, kind in batch.schema.items() if kind in _NARROW]
-        numbers.append(batch.drop("answer").with_columns(narrow))
+    for batch in bulk.audit_rollouts(ledger.judged(fingerprint, bulk.INPUTS), workers):
+        yield batch.with_columns(
+            pl.col(name).cast(_NARROW[kind]) for name, kind in batch.schema.items() if kind in _NARROW
+        )
         done += batch.height
         if report is not None:
             report(done, max(done, total))
-    if not numbers:
+    if not done:
         raise LedgerError(
             "the rollouts of this profile are not on this disk",
             where=str(ledger.path),
             hint="they are where it was made; profiling again with the same recipe draws the same",
         )
-    return relative(pl.concat(numbers)), pl.concat(said)
+
+
+def _seen(measured: Spool, problems: pl.DataFrame, probes: Mapping[str, pl.DataFrame | None], flagged: Spool) -> _Seen:
+    """Compare the rollouts of each problem, set down their flags, and put together what follows."""
+    typical = typical_work(measured.problems(["verdict", "finish_reason", "work_tokens"]))
+    spaces = AnswerSpaces(problems["question"].to_list(), list(map(tuple, problems["answers"].to_list())))
+    places = problems.select("problem_id", "answers").with_row_index("place")
+    counts, answered, sums = list[pl.DataFrame](), list[pl.DataFrame](), Counter[str]()
+    for rollouts in measured.problems():
+        frame = _flagged(relative(rollouts, typical), probes["early"], probes["judge"])
+        flagged.add(frame.drop("answer"))
+        counts.append(_counts(frame))
+        sums.update(_sums(frame))
+        known = places.join(frame, on="problem_id", how="semi")
+        tallies = references.tally(frame, known).join(known, on="problem_id", maintain_order="left")
+        answered.append(references.counted(tallies))
+        for place, answers, times in tallies.group_by("place").agg("answer", "count").iter_rows():
+            spaces.hear(place, dict(zip(answers, times, strict=True)))
+    return _Seen(pl.concat(counts), pl.concat(answered), spaces.told(), dict(sums))
+
+
+def _sums(rollouts: pl.DataFrame) -> dict[str, int]:
+    passed = pl.col("verdict") == "pass"
+    tests = {
+        "passes": passed,
+        "spoken_of": passed & (pl.col("steps_stated") > 0),
+        **{name: passed & pl.col(name) for name in FLAGS},
+        "any": pl.col("shortcut"),
+        "unmeasured": pl.col("audit_error").is_not_null(),
+    }
+    found = rollouts.select(pl.len().alias("rollouts"), *(test.sum().alias(name) for name, test in tests.items()))
+    return found.row(0, named=True)
 
 
 def _flagged(frame: pl.DataFrame, early: pl.DataFrame | None, judge: pl.DataFrame | None) -> pl.DataFrame:
@@ -183,12 +231,12 @@ def _flagged(frame: pl.DataFrame, early: pl.DataFrame | None, judge: pl.DataFram
     }
     frame = frame.with_columns(test.fill_null(False).alias(name) for name, test in flags.items())
     shortcut = (pl.col("verdict") == "pass") & pl.any_horizontal(FLAGS)
-    return frame.with_columns(shortcut=shortcut).sort(key)
+    return frame.with_columns(shortcut=shortcut)
 
 
-def _current_estimates(ledger: Ledger, rollouts: pl.DataFrame) -> pl.DataFrame:
+def _current_estimates(ledger: Ledger, counts: pl.DataFrame) -> pl.DataFrame:
     """The estimates, made anew where a run that was killed drew more than it estimated."""
-    counted = ledger.problems().select("problem_id").join(_counts(rollouts), on="problem_id", how="left")
+    counted = ledger.problems().select("problem_id").join(counts, on="problem_id", how="left")
     if decide.outdated(ledger.estimates(), counted.with_columns(pl.col(_COUNTED).fill_null(0))):
         estimate_anew(ledger)
     return ledger.estimates()
@@ -201,29 +249,23 @@ def _cot_pass(folder: str | Path, k: int) -> tuple[int, float, float] | None:
         return None
 
 
-def _completions(ledger: Ledger, fingerprint: str) -> Iterator[pl.DataFrame]:
-    for frame in ledger.judged(fingerprint):
-        yield frame.select(bulk.INPUTS)
-
-
 # -- problems ---------------------------------------------------------------------------------------------------------
 
 
 def _problems(
-    ledger: Ledger, rollouts: pl.DataFrame, said: pl.DataFrame, probe: pl.DataFrame | None, band: BandSection
+    ledger: Ledger, seen: _Seen, probe: pl.DataFrame | None, band: BandSection
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The evidence of each problem in source order, and the queue of references, with those who answered otherwise."""
     problems = ledger.problems()
-    tallies = references.tally(said, problems)
-    queue = references.suspects(tallies, references.signs(problems))
+    queue = references.ranked(seen.answered, references.signs(problems))
     frame = (
         problems.select("problem_id")
-        .join(_counts(rollouts), on="problem_id", how="left", maintain_order="left")
+        .join(seen.counts, on="problem_id", how="left", maintain_order="left")
         .with_columns(pl.col(_COUNTED).fill_null(0))
         .join(queue, on="problem_id", how="left", maintain_order="left")
     )
     belief = decide.from_frame(ledger.prior())
-    frame = pl.concat([frame, _guesses(problems, frame, tallies, probe, belief, band)], how="horizontal")
+    frame = pl.concat([frame, _guesses(problems, frame, seen.spaces, probe, belief, band)], how="horizontal")
     frame = pl.concat([frame, _genuine(frame, belief, band)], how="horizontal")
     frame = frame.with_columns(reasons=decide.audit_reasons())
     more = ("label_note", "competing_answers", "competing_counts")
@@ -251,17 +293,12 @@ def _counts(rollouts: pl.DataFrame) -> pl.DataFrame:
 def _guesses(
     problems: pl.DataFrame,
     frame: pl.DataFrame,
-    tallies: pl.DataFrame,
+    spaces: list[AnswerSpace],
     probe: pl.DataFrame | None,
     belief: Prior,
     band: BandSection,
 ) -> pl.DataFrame:
     """What a guess would do on each problem, and whether its passes are more than that."""
-    said: dict[str, dict[str, int]] = {name: {} for name in problems["problem_id"]}
-    for name, answer, count in tallies.select("problem_id", "answer", "count").iter_rows():
-        said[name][answer] = count
-    answers = [tuple(accepted) for accepted in problems["answers"]]
-    spaces = answer_spaces(problems["question"].to_list(), answers, list(said.values()))
     a, b = (np.array([getattr(space, name) for space in spaces]) for name in ("a", "b"))
     if probe is not None:
         a, b = _probed(problems, probe, a, b)

@@ -8,27 +8,22 @@ profiling, importing and verifying write here, everything to its right only read
 from __future__ import annotations
 
 import json
-import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from curate import durable
+from curate import durable, parts
 from curate.errors import LedgerBusy, LedgerCorrupt, LedgerError
 from curate.layout import COMPARISONS, ERRORS, PRIOR, PROBLEMS, ROLLOUTS, VERDICTS
 from curate.records import Comparison, FailedRequest, Problem, Rollout, Verdict
 
 FORMAT = 1
 """Version of the layout; a profile of another one is refused."""
-
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Ledger:
@@ -89,14 +84,14 @@ class Ledger:
         rows = [
             {
                 "problem_id": problem.problem_id,
-                "question": clean(problem.question),
-                "answer": clean(problem.answers[0]) if problem.answers else None,
-                "answers": [clean(answer) for answer in problem.answers],
-                "prompt": clean(prompt),
+                "question": parts.clean(problem.question),
+                "answer": parts.clean(problem.answers[0]) if problem.answers else None,
+                "answers": [parts.clean(answer) for answer in problem.answers],
+                "prompt": parts.clean(prompt),
                 "set_aside": problem.set_aside,
-                "set_aside_why": clean(problem.set_aside_why),
-                "metadata": clean(json.dumps(problem.metadata, ensure_ascii=False, default=str)),
-                "messages": [{"role": turn.role, "content": clean(turn.content)} for turn in problem.messages],
+                "set_aside_why": parts.clean(problem.set_aside_why),
+                "metadata": parts.clean(json.dumps(problem.metadata, ensure_ascii=False, default=str)),
+                "messages": [{"role": turn.role, "content": parts.clean(turn.content)} for turn in problem.messages],
             }
             for problem, prompt in zip(problems, prompts, strict=True)
         ]
@@ -137,25 +132,25 @@ class Ledger:
         file = self.path / "audit" / "rollouts.parquet"
         return pl.scan_parquet(file, glob=False) if file.exists() else None
 
-    def write_audit(self, problems: pl.DataFrame, rollouts: pl.DataFrame) -> None:
+    def write_audit(self, problems: pl.DataFrame, rollouts: pl.LazyFrame) -> None:
         """Replace the audit: first what was seen in each rollout, then what follows for each problem."""
-        files = {"audit/rollouts.parquet": rollouts, "audit.parquet": problems}
-        for name, frame in files.items():
-            durable.write(self.path / name, lambda file, frame=frame: frame.write_parquet(file, compression="zstd"))  # type: ignore[misc]
+        signals = self.path / "audit" / "rollouts.parquet"
+        durable.write(signals, lambda file: rollouts.sink_parquet(file, compression="zstd", row_group_size=1 << 14))
+        durable.write(self.path / "audit.parquet", lambda file: problems.write_parquet(file, compression="zstd"))
 
     # -- the append-only files ------------------------------------------------------------------------------------
 
     def append_rollouts(self, rollouts: Sequence[Rollout]) -> None:
         """Write one immutable file of rollouts. Lone surrogates, which no file can hold, become U+FFFD."""
-        columns = _columns(rollouts, ROLLOUTS)
-        columns["completion"] = [clean(text) for text in columns["completion"]]
+        columns = parts.from_records(rollouts, ROLLOUTS)
+        columns["completion"] = [parts.clean(text) for text in columns["completion"]]
         self._append("rollouts", columns, ROLLOUTS)
 
     def append_verdicts(self, fingerprint: str, verdicts: Sequence[Verdict]) -> None:
         """Write one immutable file of verdicts under their verifier's fingerprint."""
-        columns = _columns(verdicts, VERDICTS)
-        columns["answer"] = [None if text is None else clean(text) for text in columns["answer"]]
-        columns["reason"] = [clean(text) for text in columns["reason"]]
+        columns = parts.from_records(verdicts, VERDICTS)
+        columns["answer"] = [None if text is None else parts.clean(text) for text in columns["answer"]]
+        columns["reason"] = [parts.clean(text) for text in columns["reason"]]
         self._append(f"verdicts/{fingerprint}", columns, VERDICTS)
 
     def append_comparisons(self, fingerprint: str, comparisons: Sequence[Comparison]) -> None:
@@ -164,14 +159,16 @@ class Ledger:
         A comparison whose texts no file can hold is left out: with another text it would be another comparison.
         """
         kept = [
-            one for one in comparisons if all(clean(text) == text for text in (*one.answers, one.answer, one.reason))
+            one
+            for one in comparisons
+            if all(parts.clean(text) == text for text in (*one.answers, one.answer, one.reason))
         ]
-        self._append(f"comparisons/{fingerprint}", _columns(kept, COMPARISONS), COMPARISONS)
+        self._append(f"comparisons/{fingerprint}", parts.from_records(kept, COMPARISONS), COMPARISONS)
 
     def append_errors(self, errors: Sequence[FailedRequest]) -> None:
         """Write one immutable file of failed requests. They are no rollouts: the same indices are asked again."""
-        columns = _columns(errors, ERRORS)
-        columns["error"] = [clean(text) for text in columns["error"]]
+        columns = parts.from_records(errors, ERRORS)
+        columns["error"] = [parts.clean(text) for text in columns["error"]]
         self._append("errors", columns, ERRORS)
 
     def rollouts(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -180,21 +177,20 @@ class Ledger:
         Raises:
             LedgerCorrupt: a file is unreadable, or one rollout was recorded twice.
         """
-        wanted = list(columns) if columns is not None else None
-        return self._read_all("rollouts", ROLLOUTS, wanted)
+        return parts.read_all(self.path / "rollouts", ROLLOUTS, list(columns) if columns is not None else None)
 
     def scan_rollouts(self) -> pl.LazyFrame:
         """All rollouts as a lazy frame, for work that must not hold every completion in memory."""
-        return self._scan("rollouts", ROLLOUTS)
+        return parts.scan(self.path / "rollouts", ROLLOUTS)
 
     def scan_verdicts(self, fingerprint: str) -> pl.LazyFrame:
         """All verdicts of one verifier as a lazy frame, those that a newer one has replaced included."""
-        return self._scan(f"verdicts/{fingerprint}", VERDICTS)
+        return parts.scan(self.path / f"verdicts/{fingerprint}", VERDICTS)
 
     def verdicts(self, fingerprint: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """All verdicts of one verifier; the newest where a rollout was judged more than once."""
         wanted = list(columns) if columns is not None else None
-        found = self._read_all(f"verdicts/{fingerprint}", VERDICTS, wanted)
+        found = parts.read_all(self.path / f"verdicts/{fingerprint}", VERDICTS, wanted)
         return found.unique(["problem_id", "index"], keep="last", maintain_order=True)
 
     def unjudged(self, judged: pl.DataFrame) -> Iterator[list[Rollout]]:
@@ -207,8 +203,8 @@ class Ledger:
             LedgerCorrupt: a file is unreadable.
         """
         key = ["problem_id", "index"]
-        files = self._files("rollouts")
-        keys = [_read_file(file, key) for file in files]
+        files = parts.files(self.path / "rollouts")
+        keys = [parts.read(file, key) for file in files]
         if not files:
             return
         waiting = pl.concat(keys).with_row_index("row").join(judged.select(key), on=key, how="anti")["row"].sort()
@@ -216,28 +212,34 @@ class Ledger:
         for file, names in zip(files, keys, strict=True):
             begin, end = waiting.search_sorted(first), waiting.search_sorted(first + names.height)
             if begin < end:
-                rows = _read_file(file, None)[waiting[begin:end] - first]
+                rows = parts.read(file, None)[waiting[begin:end] - first]
                 yield [Rollout(**row) for row in rows.iter_rows(named=True)]
             first += names.height
 
-    def judged(self, fingerprint: str) -> Iterator[pl.DataFrame]:
-        """All rollouts that one verifier judged, a file of them at a time: every column of both.
+    def judged(self, fingerprint: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """All rollouts that one verifier judged, a file of them at a time, with the newest verdict of each.
+
+        Args:
+            fingerprint: The verifier. Its verdicts are read again for every ``TOGETHER`` rollouts, never all held.
+            columns: The columns wanted, of a rollout or a verdict.
 
         Raises:
             LedgerCorrupt: a file is unreadable.
         """
         key = ["problem_id", "index"]
-        files = self._files("rollouts")
-        keys = [_read_file(file, key) for file in files]
-        if not files:
-            return
-        verdicts = self.verdicts(fingerprint)
-        said = pl.concat(keys).join(verdicts, on=key, how="left", maintain_order="left").drop(key)
-        first = 0
-        for file, names in zip(files, keys, strict=True):
-            rows = pl.concat([_read_file(file, None), said[first : first + names.height]], how="horizontal")
-            yield rows.filter(pl.col("verdict").is_not_null())
-            first += names.height
+        drawn = [name for name in columns if name in ROLLOUTS and name not in key]
+        told = [*key, *(name for name in columns if name in VERDICTS and name not in key)]
+        for files, frames in parts.together(self.path / "rollouts", key):
+            keys = pl.concat(frames)
+            verdicts = [pl.DataFrame(schema=VERDICTS).select(told)]
+            for _, some in parts.together(self.path / f"verdicts/{fingerprint}", told):
+                verdicts.append(pl.concat(some).join(keys, on=key, how="semi", maintain_order="left"))
+            newest = pl.concat(verdicts).unique(key, keep="last", maintain_order=True).with_columns(found=True)
+            said = keys.join(newest, on=key, how="left", maintain_order="left")
+            for file, names in zip(files, frames, strict=True):
+                both = said.head(names.height).hstack(parts.read(file, drawn))
+                yield both.filter("found").select(columns)
+                said = said.slice(names.height)
 
     def comparisons(self, fingerprint: str, most: int) -> list[Comparison]:
         """What one verifier compared, oldest first; about the newest ``most`` where there are more.
@@ -246,10 +248,10 @@ class Ledger:
             LedgerCorrupt: a file is unreadable.
         """
         frames: list[pl.DataFrame] = []
-        for file in reversed(self._files(f"comparisons/{fingerprint}")):
+        for file in reversed(parts.files(self.path / f"comparisons/{fingerprint}")):
             if sum(frame.height for frame in frames) >= most:
                 break
-            frames.append(_read_file(file, None))
+            frames.append(parts.read(file, None))
         return [
             Comparison(tuple(answers), answer, reward, reason)
             for frame in reversed(frames)
@@ -258,7 +260,7 @@ class Ledger:
 
     def failed_requests(self) -> pl.DataFrame:
         """All failed requests, whether or not they succeeded later."""
-        return self._read_all("errors", ERRORS, None)
+        return parts.read_all(self.path / "errors", ERRORS, None)
 
     def held(self) -> dict[str, list[int]]:
         """Sorted rollout indices that the ledger holds, by problem.
@@ -338,49 +340,7 @@ class Ledger:
         if not file.exists():
             self.manifest()
             raise LedgerCorrupt("the profile has no such file", where=str(file))
-        frame = _read_file(file, None)
+        frame = parts.read(file, None)
         if schema is not None and frame.schema != schema:
             raise LedgerCorrupt(f"unexpected columns: {', '.join(frame.columns)}", where=str(file))
         return frame
-
-    def _files(self, folder: str) -> list[Path]:
-        return sorted(file for file in (self.path / folder).glob("*.parquet") if not file.name.startswith("."))
-
-    def _scan(self, folder: str, schema: pl.Schema) -> pl.LazyFrame:
-        files = self._files(folder)
-        if not files:
-            return pl.LazyFrame(schema=schema)
-        return pl.scan_parquet(files, schema=schema, glob=False)
-
-    def _read_all(self, folder: str, schema: pl.Schema, columns: list[str] | None) -> pl.DataFrame:
-        lazy = self._scan(folder, schema)
-        try:
-            return (lazy.select(columns) if columns else lazy).collect()
-        except (OSError, pl.exceptions.PolarsError) as error:
-            for file in self._files(folder):
-                _read_file(file, columns)
-            raise _corrupt(self.path / folder, error) from error
-
-
-def clean(text: str) -> str:
-    """The text as UTF-8 can hold it: lone surrogates become U+FFFD."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
-
-
-def _columns(records: Sequence[object], schema: pl.Schema) -> dict[str, list[Any]]:
-    return {name: list(map(attrgetter(name), records)) for name in schema}
-
-
-def _read_file(file: Path, columns: list[str] | None) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(file, columns=columns)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise _corrupt(file, error) from error
-
-
-def _corrupt(file: Path, error: Exception) -> LedgerCorrupt:
-    return LedgerCorrupt(
-        f"unreadable file: {str(error).splitlines()[0]}",
-        where=str(file),
-        hint="restore it from a backup, or move it away to draw its rollouts again",
-    )

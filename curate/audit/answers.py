@@ -89,14 +89,16 @@ class Siblings:
     references: Counter[str] = field(default_factory=Counter)
     """How often each reference occurs among them, by ``key``."""
     said: Counter[str] = field(default_factory=Counter)
-    """How often the model gave each answer there, by ``key``; empty where nobody knows."""
-    _totals: tuple[int, int] | None = None
+    """How often the model gave each of these there, by ``key``; empty where nobody knows."""
+    answered: int = 0
+    """How often the model gave any answer there."""
+    _total: int | None = None
 
-    def totals(self) -> tuple[int, int]:
-        """How many references and how many answers there are; counted once, so ask when all are in."""
-        if self._totals is None:
-            self._totals = self.references.total(), self.said.total()
-        return self._totals
+    def total(self) -> int:
+        """How many references there are; counted once, so ask when all are in."""
+        if self._total is None:
+            self._total = self.references.total()
+        return self._total
 
 
 def answer_space(
@@ -124,59 +126,90 @@ def answer_space(
         like.references[key(name)] += count
     for name, count in (said or {}).items():
         like.said[key(name)] += count
-    return _space(_form(question, accepted), accepted, like, Counter())
+        like.answered += count
+    return _space(_form(question, accepted), accepted, like, (0, 0))
 
 
 def answer_spaces(
-    questions: Sequence[str], answers: Sequence[tuple[str, ...]], said: Sequence[Mapping[str, int]] | None = None
+    questions: Sequence[str], answers: Sequence[tuple[str, ...]], said: Sequence[Mapping[str, int]] = ()
 ) -> list[AnswerSpace]:
-    """How likely a guess is to pass each problem of a set.
-
-    A problem's siblings are the problems of its template where these are at least ``SIBLINGS``, else those of the same
-    form and size, else, where its form tells nothing, all of the set.
+    """How likely a guess is to pass each problem of a set: ``AnswerSpaces`` where all is at hand at once.
 
     Args:
         questions: All of the set, in any order.
         answers: The accepted references of each.
-        said: How often the model gave each answer, for each problem, as it gave it; None where nobody knows.
+        said: How often the model gave each answer, for each problem; empty where nobody knows.
 
     Returns:
         One space for each problem, in order.
     """
-    accepted = [_keys(texts) for texts in answers]
-    forms = [_form(question, keys) for question, keys in zip(questions, accepted, strict=True)]
-    templates = [template(question) for question in questions]
-    sizes = Counter(templates)
-    groups = [name if sizes[name] >= SIBLINGS else form for name, form in zip(templates, forms, strict=True)]
-    heard: list[Counter[str]] = [Counter() for _ in questions]
-    for mine, counts in zip(heard, said or (), strict=said is not None):
+    spaces = AnswerSpaces(questions, answers)
+    for place, counts in enumerate(said):
+        spaces.hear(place, counts)
+    return spaces.told()
+
+
+class AnswerSpaces:
+    """How likely a guess is to pass each problem of a set, as the model's answers to them come in.
+
+    A problem's siblings are the problems of its template where these are at least ``SIBLINGS``, else those of the same
+    form and size, else, where its form tells nothing, all of the set. Of answers that are no reference only the number
+    is kept, so that what is held grows with the problems and not with what the model says.
+
+    Args:
+        questions: All of the set, in any order.
+        answers: The accepted references of each.
+    """
+
+    def __init__(self, questions: Sequence[str], answers: Sequence[tuple[str, ...]]) -> None:
+        self._accepted = [_keys(texts) for texts in answers]
+        self._forms = [_form(question, keys) for question, keys in zip(questions, self._accepted, strict=True)]
+        templates = [template(question) for question in questions]
+        sizes = Counter(templates)
+        groups = [name if sizes[name] >= SIBLINGS else form for name, form in zip(templates, self._forms, strict=True)]
+        like: defaultdict[Hashable, Siblings] = defaultdict(Siblings)
+        self._whole = like[_OPEN] = Siblings()
+        self._like = [like[group] for group in groups]
+        for place, keys in enumerate(self._accepted):
+            for siblings in self._circles(place):
+                siblings.references.update(keys)
+        self._own = [(0, 0)] * len(questions)
+
+    def hear(self, place: int, counts: Mapping[str, int]) -> None:
+        """Take how often the model gave each answer to the problem of this place, as it gave it."""
+        said = Counter[str]()
         for text, count in counts.items():
-            mine[key(text)] += count
-    like: defaultdict[Hashable, Siblings] = defaultdict(Siblings)
-    whole = like[_OPEN] = Siblings()
-    for group, keys, mine in zip(groups, accepted, heard, strict=True):
-        for siblings in {id(one): one for one in (like[group], whole)}.values():
-            siblings.references.update(keys)
-            siblings.said.update(mine)
-    return [
-        _space(form, keys, like[group], mine)
-        for form, keys, group, mine in zip(forms, accepted, groups, heard, strict=True)
-    ]
+            said[key(text)] += count
+        told, answered = self._own[place]
+        self._own[place] = told + sum(said[name] for name in self._accepted[place]), answered + said.total()
+        for siblings in self._circles(place):
+            siblings.answered += said.total()
+            for name in said.keys() & siblings.references.keys():
+                siblings.said[name] += said[name]
+
+    def told(self) -> list[AnswerSpace]:
+        """One space for each problem, in order, by all that was heard."""
+        return list(map(_space, self._forms, self._accepted, self._like, self._own))
+
+    def _circles(self, place: int) -> tuple[Siblings, ...]:
+        like = self._like[place]
+        return (like,) if like is self._whole else (like, self._whole)
 
 
-def _space(form: Form, accepted: set[str], siblings: Siblings, mine: Mapping[str, int]) -> AnswerSpace:
-    """Join what the form says with what the siblings say, whose answers include the model's own to this problem."""
+def _space(form: Form, accepted: set[str], siblings: Siblings, own: tuple[int, int]) -> AnswerSpace:
+    """Join what the form says with what the siblings say, whose answers include the model's own to this problem: how
+    often an accepted one, and how many."""
     kind, size = form
     if kind is AnswerKind.OPEN and accepted:
         kind, size = _spread(siblings)
-    references, answered = siblings.totals()
+    references = siblings.total()
     alike = sum(max(0, siblings.references[name] - 1) for name in accepted)
     others = max(0, references - len(accepted))
     strength = LEAN if size else 0.0
     uniform = min(len(accepted) / size, 1.0) if size else 0.0
     share = (alike + strength * uniform) / (others + strength) if others + strength else 0.0
-    told = sum(siblings.said[name] - mine.get(name, 0) for name in accepted)
-    answered -= sum(mine.values())
+    told = sum(siblings.said[name] for name in accepted) - own[0]
+    answered = siblings.answered - own[1]
     weight = min(1.0, (FIRM - LEAN) / answered) if answered > 0 else 0.0
     strength = LEAN + weight * answered
     a = LEAN * share + weight * told
@@ -194,6 +227,8 @@ def template(question: str) -> str:
 
 def key(answer: str) -> str:
     """An answer as guesses are counted: without case, spaces at the ends, a full stop, or the dress of LaTeX."""
+    if answer.isalnum():
+        return answer.casefold()
     text = answer.strip()
     for _ in range(4):
         bare = _DRESSED.sub(lambda found: found[1] or found[2] or found[3], text).strip().removesuffix(".")
@@ -316,10 +351,10 @@ def _is(part: str, name: str, at: int, last: int) -> bool:
 def _spread(siblings: Siblings) -> Form:
     """Whether the references of the siblings are few, by how often one was seen only once (Good 1953)."""
     counts = siblings.references
-    if len(counts) > FEW or siblings.totals()[0] < SIBLINGS:
+    if len(counts) > FEW or siblings.total() < SIBLINGS:
         return AnswerKind.COMMON, None
     once = sum(count == 1 for count in counts.values())
-    if once > UNSEEN * siblings.totals()[0]:
+    if once > UNSEEN * siblings.total():
         return AnswerKind.COMMON, None
     return AnswerKind.SPREAD, max(2, len(counts))
 

@@ -31,7 +31,9 @@ _TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+|\S")
 FLOATING = 10
 """Decimals from which on a number is what a machine calculated, such as ``0.7000000000000001``."""
 
-_SIMPLE = re.compile(r"([0-9]{1,18}) *(?:([-+*]) *([0-9]{1,18}))?")
+_PLAIN = r"([0-9]{1,18})(?:\.([0-9]{1,18}))?"
+_SIMPLE = re.compile(rf"{_PLAIN}(?: *([-+*/]) *{_PLAIN})?")
+_RATIO = re.compile(r"\(\(([0-9]{1,18})\)/\(([0-9]{1,18})\)\)")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _LITERAL = re.compile(r"\(*[-+]?(?:\d[\d,]*(?:\.(\d+))?|\.(\d+))(%?)\)*")
 
@@ -57,8 +59,8 @@ def evaluate(expression: str, percent: int = 100, standing: Mapping[str, Value] 
         An exact value, or a float where roots or pi come in; None for anything that is no such expression, is beyond
         the bounds, or has no value, such as a division by zero.
     """
-    if not standing and (simple := _SIMPLE.fullmatch(expression)):
-        return _simple(*simple.groups())
+    if not standing and (found := simple(expression)) is not None:
+        return found[0]
     if len(expression) > LONGEST:
         return None
     tokens = _TOKEN.findall(expression)
@@ -105,11 +107,11 @@ def agree(exact: Value, shown: Value, places: int | None) -> bool:
         return False
     if places >= FLOATING and math.isclose(exact, shown, rel_tol=NEARLY):
         return True
-    scaled = exact * 10**places
-    if scaled.denominator == 1:
+    scale, below = 10**places, exact.denominator
+    if exact.numerator * scale % below == 0:
         return False
-    off = abs(scaled - shown * 10**places)
-    return bool(off < 1 if places else off * 2 <= 1)
+    off = abs(exact.numerator * shown.denominator - shown.numerator * below) * scale
+    return bool(off < below * shown.denominator if places else off * 2 <= below * shown.denominator)
 
 
 def near(a: Value, b: Value, part: float) -> bool:
@@ -120,13 +122,30 @@ def near(a: Value, b: Value, part: float) -> bool:
         return False
 
 
-def _simple(a: str, sign: str | None, b: str) -> int:
-    """The commonest expressions, without a descent."""
+def simple(expression: str) -> tuple[Value | None, bool] | None:
+    """The value of one of the commonest expressions, without a descent, and whether there is an operator in it.
+
+    Returns:
+        None for another expression than a number, two numbers and a sign between them, or ``((3)/(4))``.
+    """
+    if expression[:2] == "((":
+        ratio = _RATIO.fullmatch(expression)
+        return (_divided(int(ratio[1]), int(ratio[2])), True) if ratio else None
+    found = _SIMPLE.fullmatch(expression)
+    if found is None:
+        return None
+    a, part, sign, b, other = found.groups()
+    left: Value = int(a) if part is None else Fraction(int(a + part), 10 ** len(part))
     if sign is None:
-        return int(a)
-    if sign == "*":
-        return int(a) * int(b)
-    return int(a) + int(b) if sign == "+" else int(a) - int(b)
+        return left, False
+    right: Value = int(b) if other is None else Fraction(int(b + other), 10 ** len(other))
+    if sign == "/":
+        return _divided(left, right), True
+    return left * right if sign == "*" else left + right if sign == "+" else left - right, True
+
+
+def _divided(a: Value, b: Value) -> Value | None:
+    return _quotient(a, b) if b else None
 
 
 class _Reader:
@@ -173,7 +192,11 @@ class _Reader:
 
     def factor(self) -> Value:
         token = self.tokens[self.at]
-        if token == "-" or token == "+":
+        value: Value
+        if token.isdecimal() and len(token) <= MOST_DIGITS and not self.standing:
+            self.at += 1
+            value = int(token)
+        elif token == "-" or token == "+":
             self.at += 1
             self.deep += 1
             if self.deep > DEEPEST:
@@ -181,7 +204,8 @@ class _Reader:
             value = self.factor()
             self.deep -= 1
             return -value if token == "-" else value
-        value = self.atom()
+        else:
+            value = self.atom()
         while (token := self.tokens[self.at]) and token in "^!%":
             self.at += 1
             if token == "^":
@@ -193,7 +217,7 @@ class _Reader:
         token = self.tokens[self.at]
         self.at += 1
         if token[:1].isdecimal() or len(token) > 1:
-            return self.standing.get(token) or _number(token)
+            return (self.standing and self.standing.get(token)) or _number(token)
         if token == "π":
             return math.pi
         if token not in ("(", "√"):

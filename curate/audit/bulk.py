@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import queue
 import struct
 import subprocess
@@ -18,6 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
+from io import BytesIO
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import IO, Any
 import polars as pl
 
 from curate.audit import steps, text
+from curate.audit.repetition import repetitions
 from curate.errors import CurateError
 from curate.records import VerdictKind
 
@@ -85,9 +86,13 @@ def audit_rollouts(frames: Iterable[pl.DataFrame], workers: int | None = None) -
 
 def measure(batch: pl.DataFrame) -> pl.DataFrame:
     """The signals of one batch, computed here; columns as ``audit_rollouts`` says."""
-    rows = [_row(*rollout) for rollout in batch.select("completion", "answer", "verdict").iter_rows()]
-    measured = pl.DataFrame(rows, schema=SIGNALS, orient="row")
-    return pl.concat([batch.drop("completion"), measured], how="horizontal")
+    completions, answers, verdicts = (batch[name].to_list() for name in ("completion", "answer", "verdict"))
+    repeated = repetitions([text.read(completion) for completion in completions])
+    columns = zip(*map(_row, completions, answers, verdicts, repeated), strict=True)
+    measured = [
+        pl.Series(name, values, dtype=kind) for (name, kind), values in zip(SIGNALS.items(), columns, strict=True)
+    ]
+    return batch.drop("completion").with_columns(measured)
 
 
 # -- one rollout ------------------------------------------------------------------------------------------------------
@@ -110,10 +115,10 @@ _UNCHECKED = (None,) * len(_STEPS)
 _UNMEASURED = (None,) * len(_TEXT) + _UNCHECKED
 
 
-def _row(completion: str, answer: str | None, verdict: str) -> tuple[Any, ...]:
+def _row(completion: str, answer: str | None, verdict: str, repeated: tuple[int, float]) -> tuple[Any, ...]:
     try:
         checked = _steps_of(steps.check(completion, answer)) if verdict == VerdictKind.PASS else _UNCHECKED
-        return (*_text_of(text.signals(completion, answer)), *checked, None)
+        return (*_text_of(text.signals(completion, answer, repeated)), *checked, None)
     except Exception as error:  # noqa: BLE001 - the rollout's boundary: recorded in its row
         return (*_UNMEASURED, f"{type(error).__name__}: {error}"[:MAX_ERROR])
 
@@ -137,7 +142,7 @@ class _Pool:
         assert process.stdout is not None
         try:
             _write(process.stdin, batch)
-            measured: pl.DataFrame = _read(process.stdout)
+            measured = _read(process.stdout)
         except (EOFError, OSError) as error:
             raise CurateError(
                 f"a worker of the audit died, status {process.wait()}", hint="give it fewer workers, or more memory"
@@ -178,9 +183,10 @@ def serve() -> None:
 
 
 def _write(pipe: IO[bytes], frame: pl.DataFrame) -> None:
-    body = pickle.dumps(frame, protocol=pickle.HIGHEST_PROTOCOL)
-    pipe.write(_HEADER.pack(len(body)))
-    pipe.write(body)
+    body = BytesIO()
+    frame.write_ipc_stream(body)
+    pipe.write(_HEADER.pack(body.tell()))
+    pipe.write(body.getbuffer())
     pipe.flush()
 
 
@@ -192,5 +198,4 @@ def _read(pipe: IO[bytes]) -> pl.DataFrame:
     body = pipe.read(size)
     if len(body) < size:
         raise EOFError
-    frame: pl.DataFrame = pickle.loads(body)
-    return frame
+    return pl.read_ipc_stream(BytesIO(body))

@@ -12,7 +12,9 @@ from collections import Counter
 _CONTROLS = bytes(b for b in [*range(32), 127] if b not in b"\t\n\r\f\v")
 _VOWELS = b"aeiouyAEIOUY"
 _LETTERS = bytes(b for b in range(128) if chr(b).isalpha())
-_SOUNDS = bytes(118 if b in _VOWELS else 99 if b in _LETTERS else 32 for b in range(256))
+_SOUNDS = bytes(
+    ord("v" if b in _VOWELS else "c" if b in _LETTERS else "!" if b in _CONTROLS else " ") for b in range(256)
+)
 _WITHOUT_VOWEL = 12
 _WITHOUT_BLANK = 60
 _STRETCH = re.compile(rb"[cv]{%d,}|c{%d,}" % (_WITHOUT_BLANK, _WITHOUT_VOWEL))
@@ -80,9 +82,8 @@ def garbage(text: str) -> float:
     """Share of characters that belong to no language; see ``TextSignals.garbage``."""
     if not text:
         return 0.0
-    plain = text.encode("ascii", "replace")
-    broken = len(plain) - len(plain.translate(None, _CONTROLS))
-    sounds = plain.translate(_SOUNDS)
+    sounds = text.encode("ascii", "replace").translate(_SOUNDS)
+    broken = sounds.count(b"!")
     if b"c" * _WITHOUT_VOWEL in sounds or b"c" * _WITHOUT_BLANK in sounds.replace(b"v", b"c"):
         broken += sum(found.end() - found.start() for found in _STRETCH.finditer(sounds))
     if not text.isascii():

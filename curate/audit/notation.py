@@ -42,7 +42,7 @@ _GROUP = re.compile(r"\{,\}(?<=\d\{,\})(?=\d{3})|\\,(?<=\d\\,)(?=\d{3})|,\\!(?<=
 _DEGREES = re.compile(r"\^ ?(?:°|\{ ?° ?\})")
 _ROOT = re.compile(r"√ ?\[")
 _ANNOTATION = re.compile(r"<<([^<>=\n]*=[ $]*([^<>=\n]*))>>(?:(\2)(?![.,]?\d))?")
-_DOUBLE_STAR = re.compile(r"(?<=[\d)])\*\*(?=[\d(-])")
+_DOUBLE_STAR = re.compile(r"\*\*(?<=[\d)]\*\*)(?=[\d(-])")
 
 SIGNS = str.maketrans(
     {

@@ -161,9 +161,11 @@ def tally(verdicts: pl.DataFrame, problems: pl.DataFrame) -> pl.DataFrame:
     """
     given = verdicts.filter((pl.col("verdict") != "unscored") & (pl.col("answer").fill_null("") != ""))
     spelt = given.group_by("problem_id", "answer", passed=pl.col("verdict") == "pass").agg(count=pl.len())
-    spelt = spelt.with_columns(key=pl.Series([pooled(answer) for answer in spelt["answer"]], dtype=pl.String))
+    spelt = spelt.with_columns(key=pl.Series([pooled(answer) for answer in spelt["answer"].to_list()], dtype=pl.String))
     accepted = problems.select("problem_id", reference="answers").explode("reference").drop_nulls()
-    accepted = accepted.with_columns(key=pl.Series([pooled(text) for text in accepted["reference"]], dtype=pl.String))
+    accepted = accepted.with_columns(
+        key=pl.Series([pooled(text) for text in accepted["reference"].to_list()], dtype=pl.String)
+    )
     named = accepted.select("problem_id", "key").unique().with_columns(accepted=pl.lit(True))
     first = accepted.unique("problem_id", keep="first", maintain_order=True).select("problem_id", "reference")
     return (
@@ -184,10 +186,15 @@ def tally(verdicts: pl.DataFrame, problems: pl.DataFrame) -> pl.DataFrame:
 
 
 def suspects(tallies: pl.DataFrame, signs: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Rank problems by how probable it is that their reference is wrong: ``ranked`` of all their tallies."""
+    return ranked(counted(tallies), signs)
+
+
+def ranked(seen: pl.DataFrame, signs: pl.DataFrame | None = None) -> pl.DataFrame:
     """Rank problems by how probable it is that their reference is wrong, the most probable first.
 
     Args:
-        tallies: As ``tally`` gives them.
+        seen: As ``counted`` gives it.
         signs: As ``signs`` gives them; None where only the rollouts are asked.
 
     Returns:
@@ -198,7 +205,6 @@ def suspects(tallies: pl.DataFrame, signs: pl.DataFrame | None = None) -> pl.Dat
         ``label_note``, the signs in words; ``competing_answers`` and ``competing_counts``, the other answers, the
         commonest first, ``SHOWN`` at most.
     """
-    seen = _counts(tallies)
     told = _told(signs)
     frame = seen.join(told, on="problem_id", how="full", coalesce=True).with_columns(
         pl.col("n", "k", "kinds", "majority_count").fill_null(0),
@@ -237,8 +243,11 @@ def _weighed(frame: pl.DataFrame) -> NDArray[np.float64]:
     return p_wrong(Evidence(n, k, kinds, frame["log_sizes"].to_numpy(), counts, prior))
 
 
-def _counts(tallies: pl.DataFrame) -> pl.DataFrame:
-    """Of each problem what the model needs: n, k, how many other answers, and the sum of log (count - 1)!."""
+def counted(tallies: pl.DataFrame) -> pl.DataFrame:
+    """Of each problem what the model needs: n, k, how many other answers, the sum of log (count - 1)!, the commonest.
+
+    One row for each problem however many answers it has, so that tallies need not be held, nor made all at once.
+    """
     other = ~pl.col("matches_reference")
     ordered = tallies.sort("problem_id", "count", "answer", descending=[False, True, False])
     most = int(ordered["count"].max() or 1)  # type: ignore[arg-type]

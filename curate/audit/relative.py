@@ -2,7 +2,7 @@
 
 Owns the comparison of a rollout with its like: work against the problem's failing rollouts and the profile's typical
 solution, length against the problem's others. Must not read completions (``text`` did) nor import any other room: a
-frame of numbers in, one with more columns out, so that a million rollouts take no more than their numbers' memory.
+frame of numbers in, one with more columns out, and some of a profile's problems at a time, once ``typical`` is known.
 
 Known weakness of all of them: they compare with what this model does. Where most rollouts of a problem skip the work,
 or are cut, the odd one out is the sound one. A flag says "unlike the others", and published false positives are on
@@ -11,7 +11,11 @@ average longer than sound solutions, not shorter.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from curate.audit import text
 
@@ -39,28 +43,43 @@ _NORMAL = 1.4826
 """Standard deviation over median absolute deviation, in a normal distribution."""
 
 
-def relative(frame: pl.DataFrame) -> pl.DataFrame:
+def typical_work(frames: Iterable[pl.DataFrame]) -> float | None:
+    """Work tokens of the profile's typical solution: the median over problems of their complete rollouts' medians.
+
+    Args:
+        frames: Whole problems in each: ``problem_id``, ``verdict``, ``finish_reason`` and ``work_tokens`` at least.
+
+    Returns:
+        None where no rollout is complete.
+    """
+    medians = [_medians(frame) for frame in frames]
+    return float(np.median(np.concatenate(medians))) if any(map(len, medians)) else None
+
+
+def relative(frame: pl.DataFrame, typical: float | None = None) -> pl.DataFrame:
     """Add what a rollout shows beside its like, and the flags.
 
     Args:
         frame: One row a rollout, whole problems: ``problem_id``, ``verdict``, ``finish_reason`` and the fields of
             ``TextSignals``, which are null where a rollout could not be measured. Other columns are kept.
+        typical: What ``typical_work`` says of the profile; None where the frame is all of it.
 
     Returns:
         The same rows in the same order, with these columns more:
 
         ``work_expected``: work tokens that a solution of this problem shows: the median of its complete failing
         rollouts (of all complete ones where fewer than three fail), or the profile's typical solution where that is
-        less or where there are fewer than three; the typical solution is the median over problems of their medians.
+        less or where there are fewer than three.
         ``length_z``: modified z-score of the log length among the problem's complete rollouts; null under five of them.
         Flags, never null: ``truncated``; ``bare`` (no work token and at most 15 words before the answer); ``skipped``
         (bare where the typical solution has a step, or under a quarter of the work expected); ``short`` and ``long``
         (lengths far from the problem's others; a truncated one is not called short); ``repetitive``, ``restated``,
         ``several_answers``, ``garbled`` by the thresholds of ``text``; ``answer_first`` stays as it was measured.
     """
-    complete = (pl.col("finish_reason") != "length") & pl.col("work_tokens").is_not_null()
-    scored = complete & pl.col("verdict").is_in(["pass", "fail"])
+    complete, scored = _complete(), _scored()
     failing = complete & (pl.col("verdict") == "fail")
+    if typical is None:
+        typical = typical_work([frame])
     work = pl.col("work_tokens")
     length = (pl.col("characters") + 1).log()
     frame = frame.with_columns(
@@ -72,7 +91,6 @@ def relative(frame: pl.DataFrame) -> pl.DataFrame:
         _complete=complete.sum().over("problem_id"),
         _off=length - length.filter(complete).median().over("problem_id"),
     )
-    typical = frame.filter(scored).group_by("problem_id").agg(work.median())["work_tokens"].median()
     spread = _NORMAL * pl.col("_off").abs().filter(complete).median().over("problem_id")
     z = pl.col("_off") / pl.max_horizontal(spread, pl.lit(LEAST_SPREAD))
     frame = frame.with_columns(
@@ -95,3 +113,16 @@ def relative(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(flag.fill_null(False).alias(name) for name, flag in flags.items()).drop(
         "_own", "_complete", "_off"
     )
+
+
+def _complete() -> pl.Expr:
+    return (pl.col("finish_reason") != "length") & pl.col("work_tokens").is_not_null()
+
+
+def _scored() -> pl.Expr:
+    return _complete() & pl.col("verdict").is_in(["pass", "fail"])
+
+
+def _medians(frame: pl.DataFrame) -> NDArray[np.float64]:
+    of_problems = frame.filter(_scored()).group_by("problem_id").agg(pl.col("work_tokens").median())
+    return of_problems["work_tokens"].to_numpy()

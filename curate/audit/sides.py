@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from curate.audit import arithmetic, notation
+from curate.audit import arithmetic, notation, wording
 from curate.audit.arithmetic import Value
 
 WINDOW = arithmetic.LONGEST
@@ -20,8 +20,9 @@ WINDOW = arithmetic.LONGEST
 KEPT = 1 << 14
 """Expressions that are remembered: the rollouts of one problem state the same steps over and over."""
 
-_SIGNS = r"\d \t+\-*/^().,%$!xX√π×✕÷∕⁄−–·⋅∙∗²³½¼¾°€£∁\[\]"
-_RUN = re.compile(f"[{_SIGNS}]*")
+_SIGNS = " \t+-*/^().,%$!xX√π×✕÷∕⁄−–·⋅∙∗²³½¼¾°€£∁[]"
+_RUN = re.compile(rf"[\d{re.escape(_SIGNS)}]*")
+_DIGITS_AND_SIGNS = "0123456789" + _SIGNS
 _OPERATION = re.compile(r"[\d)%!πxX]\s*[-+*/^(√∁xπ]|[√!]")
 _STOP = re.compile(r".*[.,](?=\s)", re.DOTALL)
 _END = re.compile(r"[.,](?=[\s.]|$)")
@@ -35,56 +36,12 @@ _LAST_WORD = re.compile(r"\\?[A-Za-z]+$")
 _DIGITS = tuple("0123456789")
 _NEXT_WORDS = re.compile(r"[ \t$]*(\\?)([A-Za-z]+)((?:[ \t]+[A-Za-z]+){0,3})[ \t$]*(\S?)[ \t$]*(\d?)")
 _COMPUTING = re.compile(r"[+*/×÷][ $]*(?:[A-Za-z'$]+[ $]*)+$")
-_LABEL = re.compile(r"(?:step|case|part|day|week|year|problem|question|example|option|method|line|no)\.?[ ]*$", re.I)
+_LABEL = re.compile(r"(?:step|case|part|day|week|year|problem|question|example|option|method|line|no)\.?$", re.I)
+_LABEL_LONGEST = 9
 _NUMBERED = re.compile(r"\(?\d{1,2}(?: ?[-:.)] )")
 
-# Words that make what follows them part of something that is not read here.
-_WORKING = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        mod modulo times plus minus by over per of than from to until sin cos tan cot sec csc arcsin arccos arctan log
-        ln exp lim sum gcd lcm max min sqrt root square cube choose point
-        """,
-    )
-)
-# Words that change the number before them, or go on with it.
-_SCALING = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        mod modulo times plus minus by over of or out choose divided multiplied remainder rem rest with whole full
-        complete million billion trillion thousand hundred dozen dozens half halves third thirds quarter quarters tenth
-        tenths hundredth hundredths squared cubed percent point and th st nd rd more less pairs to
-        """,
-    )
-)
-_FAMILIES = (
-    "second sec minute min hour hr day week month year decade century",
-    "mm cm m km millimeter centimeter meter kilometer inch inche in foot feet ft yard yd mile mi",
-    "mg g kg gram kilogram milligram ounce oz pound lb lbs ton",
-    "ml l ml liter litre milliliter gallon quart pint cup tablespoon teaspoon",
-    "cent penny pennie nickel dime quarter dollar buck",
-)
-# A unit without a final s -> the family in which it converts. One side in hours and one in minutes say nothing.
-_CONVERTS = {unit: family for family in _FAMILIES for unit in family.split()}
-_NO_UNIT = (
-    "and|or|is|are|was|were|be|then|so|if|has|have|had|than|mod|dozen|hundred|thousand|million|billion|half|plus|minus|times"
-    "|divided|multiplied|which|equals|sin|cos|tan|log|ln|x|to|from|thirds?|quarters?"
-)
-_UNITS = re.compile(
-    rf"(?<=[\d)%])(?:[ \t]*/[ \t]*|[ \t]+|-)(?!(?:{_NO_UNIT})\b)[A-Za-z]{{2,}}"
-    rf"(?:(?:[ \t]*/[ \t]*|[ \t]+)(?!(?:{_NO_UNIT})\b)[A-Za-z']{{2,}}){{0,3}}"
-    r"(?=[ \t]*(?:[-+*/)\]^×÷−–·]|[xX][ \t]|$))"
-)
-_SAID = {
-    **dict.fromkeys(("times", "multiplied by"), "*"),
-    **{"plus": "+", "minus": "-", "divided by": "/", "percent of": "% *", "of": "*", "percent": "%"},
-}
-_SAID_SIGN = re.compile(r"\b(times|multiplied by|plus|minus|divided by|percent of|of|percent)\b")
 _DIGIT = re.compile(r"\d")
 _SIGN = re.compile(r"[-+*/^×÷−–·]|\b(?:times|multiplied|plus|minus|divided|of|percent|x)\b")
-_WORD = re.compile(r"[A-Za-z]+")
 _BRACKET = re.compile(r"[()\[\]]")
 _CLAUSE = re.compile(r".*(?:[.;:?!,](?=\s)|[=<>≈⇒\n])", re.DOTALL)
 _OPENERS = frozenset("([:;<>⇒→∴\"'“‘—|=≈#>")
@@ -106,6 +63,8 @@ class Side:
     """Whether it is all that stands between its relation and the next: then it is the left side of that one."""
     words: str = ""
     """Words that stand by its numbers, which may be units."""
+    behind: str = ""
+    """What follows a right side and was not looked at yet: ``settle`` does, for the few sides where it matters."""
 
 
 def readings(side: Side, standing: dict[str, Value]) -> list[Side]:
@@ -132,12 +91,6 @@ def runs_on_from(side: Side) -> list[Side]:
 def _mixed(found: re.Match[str]) -> str:
     whole, *parts = (part for part in found.groups() if part is not None)
     return f"({whole}+{parts[0]}/{parts[1]})"
-
-
-def convert(words: str) -> bool:
-    """Whether two of the words are units that convert into each other, as hours and minutes do."""
-    units = _units(words)
-    return len({_CONVERTS[unit] for unit in units}) < len(units)
 
 
 def reading(text: str, percent: int = 100, standing: dict[str, Value] | None = None) -> list[Side]:
@@ -170,9 +123,8 @@ def left_side(before: str, whole: bool, words: bool = True) -> Side | None:
         return None
     if before[-1].isalpha() and before[-1] != "π":
         return _left_in_words(before, whole) if words and before[-2:].isalpha() else None
-    found = _RUN.match(before[::-1])
-    run = found.group()[::-1] if found else ""
-    if len(run) == len(before) and not whole:
+    run = _run_before(before)
+    if not run or (len(run) == len(before) and not whole):
         return None
     expression, sure = _last_expression(run)
     if not expression:
@@ -188,11 +140,11 @@ def left_side(before: str, whole: bool, words: bool = True) -> Side | None:
         elif sign not in "-−–" or not (begins or _unary(context, expression)):
             return _left_in_words(before, whole) if words else None
     opens = begins or _opens(said, len(said) < len(context))
-    if not begins and (_COMPUTING.search(said[-40:]) or not _computed(expression)):
-        sure = False  # the end of a sum whose other terms are in words
     if not opens and words and (side := _left_in_words(before, whole)) is not None:
         return side
-    if (label := _NUMBERED.match(expression)) and (begins or _LABEL.search(context)):
+    if sure and not begins and (not _computed(expression) or _COMPUTING.search(said[-40:])):
+        sure = False  # the end of a sum whose other terms are in words
+    if (label := _NUMBERED.match(expression)) and (begins or _LABEL.search(context.rstrip(" ")[-_LABEL_LONGEST:])):
         others = (*others, expression[label.end() :])
     side = _read(expression, others, sure and opens)
     if side is not None and "$" in run:
@@ -200,7 +152,15 @@ def left_side(before: str, whole: bool, words: bool = True) -> Side | None:
     return side
 
 
-@lru_cache(maxsize=KEPT)
+def _run_before(text: str) -> str:
+    """The digits and signs that a text ends with."""
+    stem = text.rstrip(_DIGITS_AND_SIGNS)
+    if stem and stem[-1].isdecimal():  # a digit of another script
+        found = _RUN.match(text[::-1])
+        return found.group()[::-1] if found else ""
+    return text[len(stem) :]
+
+
 def _last_expression(run: str) -> tuple[str, bool]:
     """What a run of signs before a relation ends with, behind the last sentence, label or bracket that is not its own,
     and whether nothing of it is lost."""
@@ -226,19 +186,13 @@ def _left_in_words(before: str, whole: bool) -> Side | None:
         segment, whole = segment[clause.end() :], True
     if not (_DIGIT.search(segment) and _SIGN.search(segment)):
         return None
-    said = _SAID_SIGN.sub(lambda found: _SAID[found.group()], segment)
-    side = left_side(_UNITS.sub("", said), whole, words=False)
+    said = wording.SAID_SIGN.sub(lambda found: wording.SAID[found.group()], segment)
+    side = left_side(wording.UNITS.sub("", said), whole, words=False)
     if side is None or not side.computed:
         return None
-    side.words += " " + " ".join(_UNITS.findall(said))
+    side.words += " " + " ".join(wording.UNITS.findall(said))
     side.sure = side.sure and (" of " not in segment or "%" in segment or "percent" in segment)
     return side
-
-
-def _units(words: str) -> frozenset[str]:
-    """The units among words that convert into others."""
-    stems = (word.lower().removesuffix("s") for word in _WORD.findall(words))
-    return frozenset(stem for stem in stems if stem in _CONVERTS)
 
 
 def _unary(context: str, expression: str) -> bool:
@@ -263,7 +217,7 @@ def _opens(said: str, spaced: bool) -> bool:
             return False
         if word == "and":
             return not said[:-4].endswith(_DIGITS)
-        return word in ("a", "A", "I") if len(word) == 1 else word.lower() not in _WORKING
+        return word in ("a", "A", "I") if len(word) == 1 else word.lower() not in wording.WORKING
     if last == ":":
         return spaced or not said[-2:-1].isdigit()
     if last in ".,!?":
@@ -284,6 +238,8 @@ def right_side(after: str, whole: bool) -> Side | None:
     run = found.group() if found else ""
     if len(run) == len(after) and not whole:
         return None
+    if not run:
+        return None
     rate = after[len(run) : len(run) + 1].isalpha()
     expression, sure, aside = _first_expression(run, rate)
     if not expression:
@@ -296,15 +252,23 @@ def right_side(after: str, whole: bool) -> Side | None:
         side.words = "dollar"
     if not rest or rest.isspace():
         side.fills = side.sure
-    elif words := _NEXT_WORDS.match(rest.removeprefix("/")):
+    else:
+        side.behind = rest
+    return side
+
+
+def settle(side: Side) -> None:
+    """Look at what follows a side, whether that makes it unsure and which words stand there: asked of few sides."""
+    rest, side.behind = side.behind, ""
+    if not rest:
+        return
+    if words := _NEXT_WORDS.match(rest.removeprefix("/")):
         side.words += " " + words[2]
         side.sure = side.sure and _closes_in_words(words)
     else:
         side.sure = side.sure and _closes(rest)
-    return side
 
 
-@lru_cache(maxsize=KEPT)
 def _first_expression(run: str, rate: bool) -> tuple[str, bool, str]:
     """What a run of signs behind a relation begins with, whether nothing of it is lost, and what comes before an aside,
     as in ``= 12 (3 + 9)``, which may be a factor too.
@@ -333,12 +297,12 @@ def _first_expression(run: str, rate: bool) -> tuple[str, bool, str]:
 def _closes_in_words(words: re.Match[str]) -> bool:
     """Whether an expression in front of these words is certainly whole."""
     command, word, more, sign, digit = words.groups()
-    if command or len(word) == 1 or word.lower() in _SCALING:
+    if command or len(word) == 1 or word.lower() in wording.SCALING:
         return False
     if sign and (sign in "?=+*/^×÷" or (digit and sign in "-−–")):
         return False
     follows = more.split()
-    return not (sign.isdigit() and (follows[-1:] == ["and"] or (not follows and bool(_units(word)))))
+    return not (sign.isdigit() and (follows[-1:] == ["and"] or (not follows and bool(wording.units(word)))))
 
 
 def _closes(rest: str) -> bool:
@@ -354,7 +318,8 @@ def _closes(rest: str) -> bool:
     )
 
 
-def _unmatched(run: str, first: bool = False) -> tuple[list[int], int]:
+@lru_cache(maxsize=KEPT)
+def _unmatched(run: str, first: bool = False) -> tuple[tuple[int, ...], int]:
     """Where brackets open that do not close, and where the last, or first, one closes that was not opened, or -1."""
     opened: list[int] = []
     closed = -1
@@ -367,7 +332,7 @@ def _unmatched(run: str, first: bool = False) -> tuple[list[int], int]:
             closed = found.start()
             if first:
                 break
-    return opened, closed
+    return tuple(opened), closed
 
 
 def _read(expression: str, others: tuple[str, ...], sure: bool) -> Side | None:
@@ -388,6 +353,8 @@ def _read(expression: str, others: tuple[str, ...], sure: bool) -> Side | None:
 def _worked(expression: str) -> tuple[str, Value | None, bool, str]:
     """An expression in plain signs, its value, whether there is anything to compute, and where several numbers stand
     beside one another, what begins with the last of them."""
+    if found := arithmetic.simple(expression):
+        return expression, *found, ""
     text = _ascii(expression)
     last = ""
     if beside := _BESIDE.search(text):

@@ -64,8 +64,8 @@ def statements(text: str) -> list[Statement]:
     found = [
         Statement(opening.start(), end, content, True)
         for word, box in (("\\boxed", _BOX), ("\\fbox", _FRAMED_BOX))
-        if word in text
-        for opening in _both_ends(list(box.finditer(text)))
+        if (first := text.find(word)) >= 0
+        for opening in _both_ends(list(box.finditer(text, first)))
         for end, content in (_braced(text, opening.end()),)
         if not _BLANK.fullmatch(content)  # a place to fill in, such as ``7\boxed{\phantom{2}}3``
     ]

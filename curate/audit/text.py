@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 
 from curate.audit.language import garbage
+from curate.audit.repetition import looping_tail, repetitions
 from curate.audit.statements import Statement, different_boxes, last_place, statements
 
 LONGEST = 200_000
@@ -40,16 +41,6 @@ SEVERAL = 2
 
 FEW_WORDS = 15
 """Words before a statement of the answer that are no reasoning yet: a restatement of the question, a polite opening."""
-
-_NGRAM = 4
-_FEWEST_WORDS = 8
-_LETTERS_A_WORD = 15
-_CHARACTER_NGRAM = 12
-
-_TAIL = 4096
-_ANCHOR = 12
-_STEP = 64
-_UNITS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,92 +101,50 @@ class TextSignals:
     """
 
 
-def signals(completion: str, answer: str | None) -> TextSignals:
+def signals(completion: str, answer: str | None, repeated: tuple[int, float] | None = None) -> TextSignals:
     """Measure one completion.
 
     Args:
         completion: Any text; lone surrogates and control characters included.
         answer: The final answer as the verifier extracted it; None where it found none.
+        repeated: What ``repetitions`` says of it, where many texts were asked about at once, which is cheaper.
 
     Returns:
         The signals; all zero for an empty text.
     """
-    text = completion
-    if len(text) > LONGEST:
-        text = text[: LONGEST // 2] + text[-(LONGEST // 2) :]
-    words = text.split()
+    text = read(completion)
+    words, repetition = repetitions([text])[0] if repeated is None else repeated
     found = statements(text)
     last = last_place(text, answer, found)
     earlier = [one.content for one in found if one.end <= last]
+    giving = [one for one in found if one.gives(answer)] if answer else []
     return TextSignals(
         characters=len(completion),
-        words=len(words),
-        repetition=repetition(words),
+        words=words,
+        repetition=repetition,
         looping_tail=looping_tail(completion),
-        answer_repeats=sum(one.gives(answer) for one in found) if answer else 0,
+        answer_repeats=len(giving),
         work_tokens=max(
             0, work(text[:last]) - sum(work(answer if answer and answer in one else one) for one in earlier)
         ),
-        words_before=len(words) - len(text[last:].split()),
-        answer_first=_answers_first(text, answer, found),
+        words_before=words - len(text[last:].split()),
+        answer_first=answer is not None and len(giving) > 0 and _answers_first(text, answer, giving[0]),
         boxed_answers=different_boxes(text, found),
         garbage=garbage(text),
     )
 
 
-# -- repetition -------------------------------------------------------------------------------------------------------
-
-
-def repetition(words: list[str]) -> float:
-    """Share of 4-grams that occurred before; see ``TextSignals.repetition``."""
-    run = "".join(words)
-    if len(run) > _LETTERS_A_WORD * len(words):
-        total = len(run) - _CHARACTER_NGRAM + 1
-        if total < _CHARACTER_NGRAM:
-            return 0.0
-        return 1 - len({run[i : i + _CHARACTER_NGRAM] for i in range(total)}) / total
-    if len(words) < _FEWEST_WORDS:
-        return 0.0
-    return 1 - len(set(zip(words, words[1:], words[2:], words[3:], strict=False))) / (len(words) - _NGRAM + 1)
-
-
-def looping_tail(text: str) -> float:
-    """Share of the text that its periodic end takes; see ``TextSignals.looping_tail``."""
-    text = text.rstrip()
-    tail = text[-_TAIL:]
-    anchor = tail[-_ANCHOR:]
-    longest = 0
-    place = len(tail) - _ANCHOR
-    # A loop of period p and 36 characters or more holds its last 12 characters p from its end too, so each place where
-    # they stand again is a period to try. Few texts have many, and no try costs more than three slices.
-    while place > 0 and (place := tail.rfind(anchor, 0, place + _ANCHOR - 1)) >= 0:
-        period = len(tail) - _ANCHOR - place
-        if _UNITS * period > len(tail):
-            break
-        if tail[-period:] == tail[-2 * period : -period] == tail[-3 * period : -2 * period]:
-            length = _periodic_end(text, period)
-            if length >= _UNITS * _ANCHOR:
-                longest = max(longest, length)
-            # Fine and Wilf: a shorter other period is a multiple of this one, and reaches no further.
-            place = min(place, len(tail) - _ANCHOR - (length - period))
-    return longest / len(text) if text else 0.0
-
-
-def _periodic_end(text: str, period: int) -> int:
-    """Length of the longest end of a text that has a period."""
-    start = len(text) - period
-    while start >= _STEP and text[start - _STEP : start] == text[start - _STEP + period : start + period]:
-        start -= _STEP
-    while start and text[start - 1] == text[start - 1 + period]:
-        start -= 1
-    return len(text) - start
+def read(completion: str) -> str:
+    """What is read of a completion: all of it, or both ends."""
+    half = LONGEST // 2
+    return completion if len(completion) <= LONGEST else completion[:half] + completion[-half:]
 
 
 # -- work -------------------------------------------------------------------------------------------------------------
 
 _OPERATORS = b"=+*/^<>"
 _WORK_TABLE = bytes(49 if chr(b).isdigit() else 111 if b in _OPERATORS else 32 for b in range(128)) + b" " * 128
-_COMMANDS = ("frac{", "\\times", "\\cdot", "\\sqrt", "\\div", "\\approx")
+_COMMAND = re.compile(r"\\(?:times|cdot|sqrt|div|approx)")
 _SIGNS = "×÷·√≤≥≈≡−∑∫→⇒＝＋"
 _NUMBER = re.compile(r"\d+(?:[.,]+\d+)*")
 
@@ -205,16 +154,13 @@ def work(text: str) -> int:
     mapped = text.encode("ascii", "replace").translate(_WORK_TABLE, b".,")
     found = mapped.count(b"o")
     if "\\" in text:
-        found += sum(map(text.count, _COMMANDS))
+        found += text.count("frac{") + len(_COMMAND.findall(text))
     if text.isascii():
         return found + len(mapped.replace(b"o", b" ").split())
     return found + sum(map(text.count, _SIGNS)) + len(_NUMBER.findall(text))
 
 
-def _answers_first(text: str, answer: str | None, found: list[Statement]) -> bool:
-    first = next((one for one in found if answer and one.gives(answer)), None)
-    if first is None or answer is None:
-        return False
+def _answers_first(text: str, answer: str, first: Statement) -> bool:
     before, after = text[: first.start], text[first.behind(answer) :]
     if len(before.split(None, FEW_WORDS)) > FEW_WORDS or _operations(before):
         return False

@@ -25,6 +25,7 @@ COLUMNS = (
     *("prompt_tokens", "completion_tokens", "seed", "engine", "reason", "answer", "completion"),
 )
 
+_JUDGED = [name for name in COLUMNS if name not in ("outcome", "shortcut")]
 _KEY = ["problem_id", "index"]
 
 
@@ -100,7 +101,7 @@ def _scatter(ledger: Ledger, fingerprint: str, places: pl.DataFrame, folder: Pat
 
     with ExitStack() as stack:
         writers: dict[int, parquet.ParquetWriter] = {}
-        for rows in ledger.judged(fingerprint):
+        for rows in ledger.judged(fingerprint, _JUDGED):
             for (place,), part in rows.join(places, on="problem_id").partition_by("place", as_dict=True).items():
                 table = part.drop("place").to_arrow()
                 if place not in writers:

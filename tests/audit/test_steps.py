@@ -56,6 +56,8 @@ TRUE = [
     ("16 eggs - 3 eggs for breakfast - 4 eggs = 9 eggs", 1),
     ("5 hours/day * 3 days = 15 hours", 1),
     ("12 times 4 = 48", 1),
+    ("There are 3 + 4 = 7 apples, so we have: 7 * 2 = 14 of them", 2),
+    ("There are 3 + 4 = 7\n= 21/3 apples", 2),
     ("He has 20 - 3*4 = 8 left", 1),
     # annotations of GSM8K
     ("so 3 + 4 = <<3+4=7>>7 eggs", 1),
@@ -94,6 +96,8 @@ FALSE = [
     ("22/7 ≈ 4", "22/7 ≈ 4"),
     ("$3 x 4 = $13", "3 * 4 = 13"),
     ("3 boxes * 4 pens = 13 pens", "3 * 4 = 13"),
+    ("Take 2 times 3 + 4 = 7 apples.", "2 * 3 + 4 = 7"),
+    ("so 8 / 3 = 2 apples", "8 / 3 = 2"),
     ("27000-54 = <<27000-54=26456>>26456 left", "27000-54 = 26456"),
     (r"\frac{3}{4} \times 8 = 7", "((3)/(4)) * 8 = 7"),
     (r"\sqrt{50} = 5\sqrt{3}", "√(50) = 5√(3)"),

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.audit.language import garbage
-from curate.audit.text import LONGEST, looping_tail, repetition, signals, work
+from curate.audit.repetition import looping_tail, repetitions
+from curate.audit.text import LONGEST, signals, work
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300) | st.text(
     st.sampled_from(r"ab12=+ \{}$.:A#" + "\n的д�"), max_size=300
@@ -24,7 +25,7 @@ PIECES = st.lists(
 
 
 def repeated(text: str) -> float:
-    return repetition(text.split())
+    return repetitions([text])[0][1]
 
 
 # -- repetition -------------------------------------------------------------------------------------------------------
@@ -48,6 +49,16 @@ def test_text_without_blanks_is_read_by_characters() -> None:
     # Twice n characters make 2n - 11 runs of 12, of which the last n - 11 are repeats and the n others are not.
     n = len(sentence)
     assert repeated(sentence * 2) == pytest.approx((n - 11) / (2 * n - 11))
+
+
+@given(st.lists(ANY_TEXT | st.text(st.sampled_from("ab \n\x00\x1f\u2028\u3000é"), max_size=90), max_size=6))
+def test_texts_taken_together_are_counted_one_by_one(texts: list[str]) -> None:
+    for text, (count, share) in zip(texts, repetitions(texts), strict=True):
+        words = text.split()
+        assert count == len(words)
+        if len(words) >= 8 and len("".join(words)) <= 15 * len(words):
+            grams = [tuple(words[place : place + 4]) for place in range(len(words) - 3)]
+            assert share == pytest.approx(1 - len(set(grams)) / len(grams))
 
 
 def test_more_copies_repeat_more() -> None:

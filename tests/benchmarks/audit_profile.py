@@ -1,6 +1,6 @@
 """How long `curate audit` takes on a profile of made-up rollouts of 2,000 characters, and in what memory.
 
-    python tests/benchmarks/audit_profile.py [--rollouts 50000] [--workers 2]
+    python tests/benchmarks/audit_profile.py [--rollouts 50000] [--workers 2] [--dense]
 
 The rollouts are those of ``audit_throughput.py``, eight to a problem, on disk in files of 5,000; reading, measuring,
 weighing references, guesses and genuine rates, and writing are all in the time. Run by ``make bench``.
@@ -26,8 +26,8 @@ from curate.records import Problem
 FINGERPRINT = "0123456789abcdef"
 
 
-def made(folder: Path, rollouts: int) -> Ledger:
-    """A finished profile of so many rollouts, of which two in three pass."""
+def made(folder: Path, rollouts: int, dense: bool = False) -> Ledger:
+    """A finished profile of so many rollouts, of which every other one passes, or all that are dense."""
     ledger = Ledger(folder)
     questions = [f"How many of the {number} are left?" for number in range(-(-rollouts // 8))]
     problems = [Problem(f"p{number}", question, ("reference",)) for number, question in enumerate(questions)]
@@ -39,7 +39,7 @@ def made(folder: Path, rollouts: int) -> Ledger:
     judged = {"reward": None, "reason": "", "seconds": 0.0}
     for folder_name in ("rollouts", f"verdicts/{FINGERPRINT}"):
         (folder / folder_name).mkdir(parents=True)
-    for number, frame in enumerate(frames(rollouts, 2_000)):
+    for number, frame in enumerate(frames(rollouts, 2_000, dense)):
         name = f"{number:06d}.parquet"
         given = frame.with_columns(pl.lit(value).alias(key) for key, value in {**told, **judged}.items())
         given.select(ROLLOUTS.names()).cast(dict(ROLLOUTS)).write_parquet(folder / "rollouts" / name)
@@ -56,9 +56,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rollouts", type=int, default=50_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--dense", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ledger = made(Path(folder), asked.rollouts)
+        ledger = made(Path(folder), asked.rollouts, asked.dense)
         watch = Watch()
         measured: list[float] = []
         began, used = time.perf_counter(), processor_seconds()

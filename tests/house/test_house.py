@@ -16,7 +16,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 RANK = {
     **dict.fromkeys(["errors", "records", "sections", "visible"], 0),
-    **dict.fromkeys(["durable", "layout", "recipe", "signals"], 1),
+    **dict.fromkeys(["durable", "layout", "parts", "recipe", "signals"], 1),
+    "spool": 2,
     "ledger": 2,
     "recorder": 3,
     **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo"], 4),

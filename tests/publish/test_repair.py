@@ -70,6 +70,23 @@ def test_over_hard_problems_that_nothing_speaks_against_come_with_what_a_rewriti
     assert never["rewrites"] == []
 
 
+def test_the_nearest_miss_is_found_among_the_first_32_that_gave_an_answer(tmp_path: Path) -> None:
+    one = Product(0)
+    true = ("2*6=12; 7*6+1=43; 4*6+4=28; \\boxed{2833}", FAIL, "2833")
+    said: dict[str, Sequence[Said]] = {
+        "found": [("I give up.", FAIL, None)] * 9 + one.failed(31) + [true],
+        "too late": [*one.failed(32), true],
+        "kept": [one.worked] * 20 + one.failed(20),
+    }
+    ledger = written(tmp_path / "profile", said, [one.problem(name) for name in said])
+    out = tmp_path / "out"
+    assert filter(ledger.path, to=out).rows["repair"] == 2
+    listed = {row["problem_id"]: row for row in load_dataset(str(out), "repair", split="train")}
+    found, late = listed["found"], listed["too late"]
+    assert (found["near_miss"], found["near_miss_answer"], found["near_miss_first_false"]) == (true[0], "2833", None)
+    assert late["near_miss_first_false"].replace(" ", "") == "4*6+4=30"
+
+
 def test_without_audit_and_rollouts_the_list_stands(ledger: Ledger, tmp_path: Path) -> None:
     for file in [*(ledger.path / "rollouts").iterdir(), *(ledger.path / "verdicts").rglob("*.parquet")]:
         file.unlink()

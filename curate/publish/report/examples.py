@@ -87,6 +87,6 @@ def choose(rollouts: pl.DataFrame, signals: pl.DataFrame | None, shortcuts: pl.S
 def texts(ledger: Ledger, fingerprint: str, chosen: pl.DataFrame) -> Iterator[tuple[str, str, str]]:
     """The completions of the chosen rollouts: problem, verdict, text; a file of the ledger at a time."""
     keys = chosen.select("problem_id", "index")
-    for frame in ledger.judged(fingerprint):
+    for frame in ledger.judged(fingerprint, ["problem_id", "index", "verdict", "completion"]):
         found = frame.join(keys, on=["problem_id", "index"], how="semi")
         yield from found.select("problem_id", "verdict", "completion").iter_rows()
