@@ -18,7 +18,7 @@ CELL = 0.15
 """Width of a cell of the logit scale: a little less than the standard error of 128 rollouts at a half."""
 REACH = 9.0
 """The scale ends here on both sides; a pass rate of one in 8,000 is not told from none."""
-ETA: Floats = CELL * np.arange(-round(REACH / CELL), round(REACH / CELL) + 1)
+ETA = np.linspace(-REACH, REACH, 2 * round(REACH / CELL) + 1)
 SLOPE_SD = 0.4
 """Standard deviation of the log of a slope."""
 LEAST_SPREAD = 0.12
