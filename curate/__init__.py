@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from curate.profiling import profile as profile
     from curate.publish.release import filter as filter
     from curate.recipe import load as load_recipe
+    from curate.reprofile.drift import compare as compare
     from curate.verifying import verify as verify
 
 _CALLS = {
@@ -30,11 +31,13 @@ _CALLS = {
     "audit_profile": ("curate.auditing", "audit"),
     **{name: ("curate.probing", name) for name in ("probe_guess", "probe_early", "probe_judge")},
     "filter": ("curate.publish.release", "filter"),
+    "compare": ("curate.reprofile.drift", "compare"),
     "load_recipe": ("curate.recipe", "load"),
 }
 
 __all__ = [
     "audit_profile",
+    "compare",
     "filter",
     "import_rollouts",
     "load_recipe",

@@ -7,6 +7,8 @@ it reads the ledger, has it estimated, and says what came out.
 from __future__ import annotations
 
 import platform
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,6 +21,9 @@ from curate import decide
 from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.statistics.prior import Prior
+
+STEP = re.compile(r"(?:checkpoint|step|iter)[-_]?(\d+)/*$")
+"""How the name of a checkpoint tells its training step."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,23 @@ def tally(values: pl.Series) -> dict[str, int]:
     """How often each value comes, the most frequent first."""
     counted = values.alias("value").value_counts().sort(["count", "value"], descending=[True, False])
     return {str(row["value"]): int(row["count"]) for row in counted.iter_rows(named=True)}
+
+
+def step_of(manifest: Mapping[str, Any]) -> int | None:
+    """The training step of the checkpoint that a profile is of.
+
+    What the import of a trainer's log recorded; else the number in the model's path or revision, as trainers name their
+    folders: ``checkpoint-400``, ``global_step_400``, ``step-400``. None where neither tells.
+    """
+    imported = manifest.get("imported")
+    if isinstance(imported, dict) and isinstance(imported.get("step"), int):
+        return int(imported["step"])
+    asked = ((manifest.get("recipe") or {}).get("model") or {}).get("revision")
+    for name in (manifest["model"]["path"], asked):
+        found = STEP.search(name or "")
+        if found:
+            return int(found.group(1))
+    return None
 
 
 def _counts(summary: Summary) -> dict[str, Any]:

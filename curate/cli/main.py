@@ -22,6 +22,7 @@ COMMANDS = {
     "audit": "curate.cli.audit",
     "filter": "curate.cli.filter",
     "show": "curate.cli.show",
+    "compare": "curate.cli.compare",
     "doctor": "curate.cli.doctor",
 }
 """Command -> module with a ``command``, in the order of a user's work."""
