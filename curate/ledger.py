@@ -21,7 +21,7 @@ import polars as pl
 
 from curate import durable
 from curate.errors import LedgerBusy, LedgerCorrupt, LedgerError
-from curate.layout import COMPARISONS, ERRORS, PRIOR, PROBLEMS, ROLLOUTS, VERDICTS
+from curate.layout import COMPARISONS, ERRORS, HISTORY, PRIOR, PROBLEMS, ROLLOUTS, VERDICTS
 from curate.records import Comparison, FailedRequest, Problem, Rollout, Verdict
 
 FORMAT = 1
@@ -122,6 +122,15 @@ class Ledger:
     def write_prior(self, frame: pl.DataFrame) -> None:
         """Replace the prior, whole or not at all."""
         durable.write(self.path / "prior.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
+
+    def history(self) -> pl.DataFrame:
+        """Where the profile stood each time that it was summed up, oldest first; no rows where that is not known."""
+        exists = (self.path / "history.parquet").exists()
+        return self._read_one("history.parquet", HISTORY) if exists else pl.DataFrame(schema=HISTORY)
+
+    def write_history(self, frame: pl.DataFrame) -> None:
+        """Replace the history, whole or not at all."""
+        durable.write(self.path / "history.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
 
     def audit(self) -> pl.DataFrame | None:
         """One row for each problem, as last audited; None where no audit was made."""

@@ -1,4 +1,4 @@
-"""What moved between two profiles: outcomes, directions, crossings, groups, and what makes two profiles incomparable."""
+"""What moved between two profiles: outcomes, directions, crossings, groups, and what makes them incomparable."""
 
 from __future__ import annotations
 
