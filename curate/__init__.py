@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from curate.publish.release import filter as filter
     from curate.recipe import load as load_recipe
     from curate.reprofile.drift import compare as compare
+    from curate.reprofile.due import schedule as schedule
+    from curate.reprofile.emit import emit as emit_schedule
+    from curate.reprofile.history import history as history
+    from curate.reprofile.policy import Policy as Policy
+    from curate.reprofile.running import run_schedule as run_schedule
     from curate.verifying import verify as verify
 
 _CALLS = {
@@ -32,13 +37,21 @@ _CALLS = {
     **{name: ("curate.probing", name) for name in ("probe_guess", "probe_early", "probe_judge")},
     "filter": ("curate.publish.release", "filter"),
     "compare": ("curate.reprofile.drift", "compare"),
+    "history": ("curate.reprofile.history", "history"),
+    "schedule": ("curate.reprofile.due", "schedule"),
+    "Policy": ("curate.reprofile.policy", "Policy"),
+    "run_schedule": ("curate.reprofile.running", "run_schedule"),
+    "emit_schedule": ("curate.reprofile.emit", "emit"),
     "load_recipe": ("curate.recipe", "load"),
 }
 
 __all__ = [
+    "Policy",
     "audit_profile",
     "compare",
+    "emit_schedule",
     "filter",
+    "history",
     "import_rollouts",
     "load_recipe",
     "plan",
@@ -46,6 +59,8 @@ __all__ = [
     "probe_guess",
     "probe_judge",
     "profile",
+    "run_schedule",
+    "schedule",
     "verify",
 ]
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "filter": "curate.cli.filter",
     "show": "curate.cli.show",
     "compare": "curate.cli.compare",
+    "schedule": "curate.cli.schedule",
     "doctor": "curate.cli.doctor",
 }
 """Command -> module with a ``command``, in the order of a user's work."""

@@ -10,6 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from curate.reprofile.drift import OUTCOMES, Change, Comparison, Side
+from curate.reprofile.due import Schedule
+
+ITEM_MEANING = {
+    "all": "every problem",
+    "anchors": "tell what else is due",
+    "straddling": "the outcome may have changed",
+    "untrusted": "moved unlike the rest",
+    "quarantined": "look again",
+}
+"""What is due, in words."""
 
 
 def print_comparison(found: Comparison, limit: int, console: Console | None = None) -> None:
@@ -95,7 +105,45 @@ def _print_changes(changes: list[Change], word: str, limit: int, out: Console) -
 
 def _table(name: str, *headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(name)
+    table.add_column(name, no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "outcome" else "right", no_wrap=True)
     return table
+
+
+def print_schedule(found: Schedule, console: Console | None = None) -> None:
+    """Print what is due: one line where nothing is; else why, what, and what it would cost."""
+    out = console or Console(highlight=False)
+    if not found.due:
+        out.print(f"nothing is due: {escape('; '.join(found.reasons))}", soft_wrap=True)
+        return
+    step = "" if found.target.step is None else f", step {found.target.step:,}"
+    out.print(f"[bold]due[/bold]: {escape('; '.join(found.reasons))}", soft_wrap=True)
+    out.print(f"checkpoint: {escape(found.target.path)} at {(found.target.revision or 'unknown')[:20]}{step}\n")
+    table = _table("what", "problems", "of all", "rollouts", "tokens")
+    table.add_column("")
+    for item in found.items:
+        table.add_row(
+            item.kind,
+            f"{item.problems:,}",
+            f"{item.problems / found.problems:.0%}" if found.problems else "-",
+            "-" if item.rollouts is None else f"{item.rollouts:,}",
+            "-" if item.tokens is None else f"{item.tokens:,}",
+            f"[dim]{ITEM_MEANING[item.kind]}[/dim]",
+        )
+    out.print(table)
+    if found.measured:
+        out.print(f"measured already: {found.measured:,} problems")
+    if found.seconds:
+        told = f"{found.seconds / 60:,.0f} min" if found.seconds < 5400 else f"{found.seconds / 3600:,.1f} h"
+        out.print(f"about {told} at the speed measured there")
+    for note in found.notes:
+        out.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
+    if found.into is not None:
+        out.print(f"into: {found.into}", soft_wrap=True)
+
+
+def tell_stage(found: Schedule) -> None:
+    """Say on stderr what a stage of ``--run`` is about to draw."""
+    told = ", ".join(f"{item.problems:,} {item.kind}" for item in found.items)
+    Console(stderr=True, highlight=False).print(f"profiling {told} into {found.into}", soft_wrap=True)

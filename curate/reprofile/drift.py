@@ -192,7 +192,7 @@ def compare(a: str | Path, b: str | Path, *, by: str | None = None, fdr: float =
         _side(ledger, manifest, frame, judged, which)
         for ledger, manifest, frame, which in zip((old, new), manifests, frames, ("before", "after"), strict=True)
     ]
-    differing = _protocol_differences(manifests[0]["protocol"], manifests[1]["protocol"])
+    differing = protocol_differences(manifests[0]["protocol"], manifests[1]["protocol"])
     mean, low, high = _mean(judged)
     return Comparison(
         before=said[0],
@@ -349,7 +349,8 @@ def _side(ledger: Ledger, manifest: Mapping[str, Any], frame: pl.DataFrame, judg
     )
 
 
-def _protocol_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def protocol_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Fields of two protocols that differ beyond the checkpoint, with both values."""
     return {
         key: (before.get(key), after.get(key))
         for key in {**before, **after}

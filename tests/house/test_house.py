@@ -39,7 +39,7 @@ OWNERS = {
     "sympy": {"verifiers"},
     "math_verify": {"verifiers"},
     "datasets": {"problems", "publish"},
-    "huggingface_hub": {"problems", "publish", "engines"},
+    "huggingface_hub": {"problems", "publish", "engines", "reprofile"},
     "scipy": {"statistics"},
 }
 """Heavy library -> the rooms that may import it, each in a file that loads on use."""
