@@ -7,6 +7,7 @@ Must not run anything. What runs once (``recipe``, ``slurm``, ``hf-jobs``) draws
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def emit(
     if kind not in KINDS:
         raise UsageError(f"cannot write {kind!r}", where="--emit", hint=f"one of: {', '.join(KINDS)}")
     folder = Path(to)
-    name = file_name(schedule) if kind in ONCE else schedule.base.name
+    name = file_name(schedule.into or schedule.base) if kind in ONCE else file_name(schedule.base)
     written: list[Path] = []
     if kind in ONCE:
         if not schedule.due:
@@ -92,9 +93,9 @@ def emit(
     return tuple(written)
 
 
-def file_name(schedule: Schedule) -> str:
-    """What the files of a schedule are called: the profile that it fills."""
-    return schedule.into.name if schedule.into is not None else schedule.base.name
+def file_name(path: Path) -> str:
+    """What the files of a schedule are called: a profile's name in letters that every program takes in a name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.name).strip("-._") or "profile"
 
 
 def problem_ids(schedule: Schedule) -> tuple[str, ...] | None:
@@ -140,7 +141,7 @@ def recipe_of(schedule: Schedule, recipe: Recipe | str | Path | None, ids: Path 
         changes["revision"] = None
     return base.model_copy(
         update={
-            "name": file_name(schedule),
+            "name": file_name(schedule.into or schedule.base),
             "model": base.model.model_copy(update=changes),
             "problems": base.problems if ids is None else base.problems.model_copy(update={"ids": str(ids)}),
         }
