@@ -35,6 +35,8 @@ from curate.viewing import grouping
 
 UNLIKELY = 0.01
 """A topic whose shift is less probable than this, were all to move alike, is not predicted but profiled again."""
+LEAST = 0.01
+"""With a budget, the likeliest changes are drawn until it is spent, but none that is less probable than this."""
 QUARANTINED = (Reason.UNVERIFIABLE, Reason.SUSPECT_LABEL, Reason.ENGINE_ERROR)
 """Reasons that say nothing of the model: such a problem is looked at again, whatever its pass rate was."""
 
@@ -276,10 +278,11 @@ def _go_on(known: _Known, policy: Policy) -> Schedule:
     room = (
         known.estimates.height if policy.budget is None else int(policy.budget * known.estimates.height) - drawn.sum()
     )
+    doubtful = LEAST if policy.budget is not None else 1.0 - known.band.confidence
     chosen: dict[str, Ints] = {}
     for kind, wanted in (
         ("untrusted", able & untrusted & ~again),
-        ("straddling", able & ~untrusted & ~again & (found.p_change > 1.0 - known.band.confidence)),
+        ("straddling", able & ~untrusted & ~again & (found.p_change > doubtful)),
         ("quarantined", again),
     ):
         which = np.flatnonzero(wanted)

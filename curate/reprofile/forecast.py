@@ -36,7 +36,7 @@ class Forecast:
     sides: Floats
     """Shape (problems, 3): predicted mass below, in and above the band."""
     p_change: Floats
-    """Probability that the outcome is another than the base profile's, or than the side it leaned to."""
+    """Predicted mass on the other sides than the one that the base profile decided for, or leaned to."""
     shifts: tuple[TopicShift, ...]
     """Topics that moved otherwise than the rest, the least likely first; empty before anything was measured."""
 
@@ -86,14 +86,14 @@ def forecast(
     regions = grid.regions(band.low, band.high)
     batches = _predicted(fitted, at, se, grid, np.arange(base.height))
     sides = np.concatenate([masses @ regions.T for masses in batches])
-    leaning = base.select("p_below", "p_in_band", "p_above").to_numpy().argmax(axis=1)
+    side = base.select("p_below", "p_in_band", "p_above").to_numpy().argmax(axis=1)
     return Forecast(
         fitted=fitted,
         ability=at,
         se=se,
         placed=bool(new),
         sides=sides,
-        p_change=1.0 - sides[np.arange(base.height), leaning],
+        p_change=1.0 - sides[np.arange(base.height), side],
         shifts=shifts,
     )
 

@@ -14,7 +14,7 @@ from curate.errors import UsageError
 from curate.reprofile.targets import Target
 from curate.summary import step_of
 
-ANCHORS = 48
+ANCHORS = 32
 """Anchor problems by default."""
 
 
@@ -29,7 +29,8 @@ class Policy:
     changed: float | None = None
     """Share of the problems whose outcome is expected to be another, at least."""
     budget: float | None = None
-    """Most problems to draw again, as a share of all, anchors included; None: all that may have changed."""
+    """Most problems to draw again, as a share of all, anchors included: the likeliest changes. None: all that the
+    confidence of the band leaves in doubt."""
     anchors: int = ANCHORS
     """Anchor problems; 0 goes without and profiles everything."""
 
