@@ -10,11 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from curate.reprofile.drift import OUTCOMES, Change, Comparison, Side
-from curate.reprofile.due import Schedule
+from curate.reprofile.schedules import Schedule
 
 ITEM_MEANING = {
     "all": "every problem",
     "anchors": "tell what else is due",
+    "unfinished": "broken off",
     "straddling": "the outcome may have changed",
     "untrusted": "moved unlike the rest",
     "quarantined": "look again",

@@ -26,7 +26,7 @@ from curate.summary import step_of
 from curate.viewing import grouping
 
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
-CHECKPOINT = frozenset({"model.path", "model.revision", "log", "imported", "step"})
+CHECKPOINT = frozenset({"model.path", "model.revision", "imported.step", "log", "log.read"})
 """What two protocols may differ in and still be one way of measuring: the checkpoint, or the log that tells of it."""
 Z95 = 1.96
 
@@ -376,3 +376,15 @@ def _warnings(
             f"{pairs.other_content[0]} for one: these were not compared"
         )
     return said
+
+
+def report_section(found: Comparison) -> dict[str, Any]:
+    """The comparison as the report takes it: names, the matrix of outcomes, and the regressions."""
+    fallen = (one for one in found.changes if one.changed and (one.difference or 0.0) < 0)
+    columns = ("problem_id", "pass_rate_before", "pass_rate_after")
+    return {
+        "before": found.before.name,
+        "after": found.after.name,
+        "matrix": found.migration,
+        "regressions": [{name: getattr(one, name) for name in columns} for one in fallen],
+    }

@@ -26,6 +26,7 @@ from curate.reprofile.forecast import Forecast, counts, forecast, spread_of
 from curate.reprofile.history import profiles
 from curate.reprofile.policy import Policy, by_clock, check, may_be_new
 from curate.reprofile.releases import release_manifest
+from curate.reprofile.schedules import Item, Schedule
 from curate.reprofile.targets import Target, newest
 from curate.statistics import ability
 from curate.statistics.prior import FEWEST_PROBLEMS, Ints, Prior
@@ -39,57 +40,6 @@ LEAST = 0.01
 """With a budget, the likeliest changes are drawn until it is spent, but none that is less probable than this."""
 QUARANTINED = (Reason.UNVERIFIABLE, Reason.SUSPECT_LABEL, Reason.ENGINE_ERROR)
 """Reasons that say nothing of the model: such a problem is looked at again, whatever its pass rate was."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """Some problems that are due, and why."""
-
-    kind: str
-    """``all``, ``anchors``, ``straddling`` (the predicted pass rate may lie across an edge from the old outcome),
-    ``untrusted`` (its topic moved unlike the rest), or ``quarantined``."""
-    problem_ids: tuple[str, ...]
-    """The most urgent first; empty for a release, whose problems are not read."""
-    problems: int
-    rollouts: int | None
-    """Expected; None where there is nothing to judge by."""
-    tokens: int | None
-    """Completion tokens of those."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What is due."""
-
-    due: bool
-    reasons: tuple[str, ...]
-    """Why it is, or why it is not, in words."""
-    notes: tuple[str, ...]
-    """What a person should know besides: what could not be told, which topics are not predicted, what comes next."""
-    target: Target
-    base: Path
-    """The profile, or the release, whose outcomes are asked about."""
-    into: Path | None
-    """The folder of the new checkpoint's profile; None for a release."""
-    items: tuple[Item, ...]
-    problems: int
-    """All problems of the base."""
-    measured: int
-    """Those of which the new checkpoint has rollouts already."""
-    expected_changes: float | None
-    """Share of the problems whose outcome is expected to be another; None where nothing says so."""
-    rollouts: int | None
-    tokens: int | None
-    seconds: float | None
-    """Expected of all items together; seconds at the speed that was measured."""
-    like: tuple[Path, ...]
-    """The old profiles, which a profile of the new checkpoint can start from."""
-    policy: Policy
-
-    @property
-    def problem_ids(self) -> tuple[str, ...]:
-        """All that are due, each once, the most urgent first."""
-        return tuple(dict.fromkeys(name for item in self.items for name in item.problem_ids))
 
 
 @dataclass(frozen=True)
@@ -249,6 +199,10 @@ def _go_on(known: _Known, policy: Policy) -> Schedule:
     """The second stage: what the rollouts of the new checkpoint do not tell already."""
     names = known.estimates["problem_id"]
     drawn = counts(known.new, names)[0].sum(axis=0) > 0
+    unfinished = [name for ledger in known.new for name in _unfinished(ledger)]
+    if unfinished:
+        item = _item("unfinished", unfinished, known, decide.from_frame(known.base.prior()))
+        return _schedule(known, policy, (item,), ["the new checkpoint's profile was broken off"], [], None)
     if drawn[known.estimates["set_aside"].is_null().to_numpy()].all():
         return _schedule(known, policy, (), ["the checkpoint is the one that was profiled"], [], None)
     key, groups = grouping(known.base.problems())
@@ -302,6 +256,14 @@ def _go_on(known: _Known, policy: Policy) -> Schedule:
     return _schedule(known, policy, items, reasons, notes, expected)
 
 
+def _unfinished(ledger: Ledger) -> list[str]:
+    """Problems of a profile that have not even their pilot."""
+    drawn = pl.col("n") + pl.col("n_unscored")
+    short = ledger.estimates().filter(pl.col("set_aside").is_null() & (drawn < ledger.manifest()["pilot"]))
+    names: list[str] = short["problem_id"].to_list()
+    return names
+
+
 def _untrusted(found: Forecast, thirds: Sequence[Any], topics: Sequence[str] | None) -> np.ndarray:
     """Problems whose topic, or whose third by difficulty, moved unlike the rest."""
     bad = np.zeros(found.p_change.size, bool)
@@ -341,7 +303,7 @@ def _schedule(
         notes=(*known.notes, *notes),
         target=known.target,
         base=known.base.path,
-        into=known.new[-1].path if known.new else known.base.path.parent / _name(known),
+        into=_into(known),
         items=items,
         problems=known.estimates.height,
         measured=int((counts(known.new, known.estimates["problem_id"])[0].sum(axis=0) > 0).sum()) if known.new else 0,
@@ -352,6 +314,16 @@ def _schedule(
         like=tuple(ledger.path for ledger in known.old),
         policy=policy,
     )
+
+
+def _into(known: _Known) -> Path:
+    """The folder of the new checkpoint's profile: the one that was begun, or one beside the base."""
+    if known.new:
+        return known.new[-1].path
+    folder = known.base.path.parent / _name(known)
+    if folder.exists() and known.target.revision is not None:  # another checkpoint of the same step
+        return folder.with_name(f"{folder.name}-{known.target.revision.removeprefix('sha256:')[:8]}")
+    return folder
 
 
 def _name(known: _Known) -> str:

@@ -22,7 +22,7 @@ from curate import recipe as recipes
 from curate.errors import UsageError
 from curate.ledger import Ledger
 from curate.recipe import Recipe
-from curate.reprofile.due import Schedule
+from curate.reprofile.schedules import Schedule
 
 SHARDS = 8
 """Tasks of a Slurm array."""

@@ -42,6 +42,7 @@ def match(before: pl.DataFrame, after: pl.DataFrame) -> Pairs:
     other = tuple(name for name in new if name in old and name not in pairs)
     # Of several with the same content (duplicates) none can be told from the other: the first stands for them.
     free = {content: name for name, content in reversed(old.items()) if name not in pairs}
+    free.pop(_content(Problem("", "", ())), None)  # counts that were imported without a text
     by_content = 0
     for name, content in new.items():
         if name not in pairs and content in free:

@@ -13,13 +13,14 @@ from curate.errors import UsageError
 from curate.ledger import Ledger
 from curate.profiling import Report, profile
 from curate.recipe import Recipe
-from curate.reprofile.due import Schedule, schedule
+from curate.reprofile.due import schedule
 from curate.reprofile.emit import problem_ids, recipe_of
 from curate.reprofile.policy import Policy
+from curate.reprofile.schedules import Schedule
 from curate.summary import Summary, inherit
 
-STAGES = 2
-"""Anchors, and what they ask for."""
+STAGES = 3
+"""What was broken off, the anchors, and what they ask for."""
 
 
 def run_schedule(
@@ -45,7 +46,8 @@ def run_schedule(
         tell: Called with what is due before each stage.
 
     Returns:
-        What is due still, which is nothing; and where the new profile stands, None where nothing was due.
+        What is due still, which is nothing unless the engine failed on it; and where the new profile stands, None where
+        nothing was due.
 
     Raises:
         UsageError: a release was named, whose problems are not known; or no recipe is known.

@@ -15,7 +15,7 @@ from builders import rehearsal
 import curate
 from curate import Policy
 from curate.cli.main import run
-from curate.errors import EngineError, UsageError
+from curate.errors import EngineError, Stopped, UsageError
 from curate.ledger import Ledger
 
 PROBLEMS = 80
@@ -189,6 +189,23 @@ def test_run_profiles_the_anchors_then_what_may_have_changed_then_nothing(
     assert run(asked) == 0
     again = json.loads(capsys.readouterr().out)["schedule"]
     assert (again["due"], again["measured"]) == (False, len(drawn))
+
+
+def test_what_was_broken_off_goes_first(here: Path) -> None:
+    profiles = moved(here)
+    first = curate.schedule(profiles, policy=Policy(anchors=8))
+    assert first.into is not None
+    names = here / "anchors.ids"
+    names.write_text("".join(f"{name}\n" for name in first.problem_ids))
+    settings = (f"problems.ids={names}", "budget.max_rollouts=24")
+    with pytest.raises(Stopped):
+        curate.profile(curate.load_recipe(here / "step-100" / "recipe.yaml", settings), into=first.into)
+    found = curate.schedule(profiles, policy=Policy(anchors=8))
+    assert [(item.kind, item.problems) for item in found.items] == [("unfinished", 5)]
+    still, summary = curate.run_schedule(profiles, policy=Policy(anchors=8))
+    assert still.due is False
+    assert summary is not None
+    assert summary.problems > 8
 
 
 def test_the_budget_counts_the_anchors_and_takes_the_likeliest_changes(here: Path) -> None:
