@@ -121,7 +121,7 @@ def estimate_anew(ledger: Ledger, belief: Prior | None = None) -> pl.DataFrame:
     manifest = ledger.manifest()
     band = BandSection.model_validate(manifest["band"])
     counts = decide.count(ledger, manifest["verifier_fingerprint"], manifest["pilot"])
-    prior = decide.learn(counts, band) if belief is None else belief
+    prior = decide.learn(counts, band, ledger.earlier()) if belief is None else belief
     estimates = decide.estimate(counts, band, prior)
     ledger.write_prior(decide.to_frame(prior))
     ledger.write_estimates(estimates)
