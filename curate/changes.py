@@ -124,7 +124,7 @@ def standing(
     return Standing(
         fingerprint,
         ledger.verdicts(fingerprint, [*_KEY, "verdict"]).with_columns(pl.col("verdict").cast(_KIND)),
-        decide.estimate(counts, band, decide.learn(counts, band)),
+        decide.estimate(counts, band, decide.learn(counts, band, ledger.earlier())),
         unscored.select(*_KEY, "answer", "reason").collect(),
         dict(
             counts.filter(pl.col("set_aside") == Reason.UNVERIFIABLE).select("problem_id", "set_aside_why").iter_rows()

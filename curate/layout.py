@@ -44,7 +44,20 @@ ERRORS = pl.Schema(
     }
 )
 PRIOR = pl.Schema([("theta", pl.Float64), ("weight", pl.Float64), ("problems", pl.Int64)])
-"""The lower end of each cell in theta, its mass, and how many problems taught it."""
+"""The lower end of each cell in theta, its mass, and how many problems taught it.
+
+One class of problems after another, each beginning at theta 0; a profile that was not begun ``--like`` others has one.
+"""
+EARLIER = pl.Schema(
+    [
+        ("problem_id", pl.String),
+        ("prior_class", pl.Int64),
+        ("pilot", pl.Int64),
+        ("n", pl.List(pl.Int64)),
+        ("k", pl.List(pl.Int64)),
+    ]
+)
+"""What earlier profiles knew of a problem: its class, how many first rollouts it gets, and its counts in each."""
 PROBLEMS = pl.Schema(
     [
         ("problem_id", pl.String),

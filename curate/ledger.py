@@ -21,7 +21,7 @@ import polars as pl
 
 from curate import durable
 from curate.errors import LedgerBusy, LedgerCorrupt, LedgerError
-from curate.layout import COMPARISONS, ERRORS, HISTORY, PRIOR, PROBLEMS, ROLLOUTS, VERDICTS
+from curate.layout import COMPARISONS, EARLIER, ERRORS, HISTORY, PRIOR, PROBLEMS, ROLLOUTS, VERDICTS
 from curate.records import Comparison, FailedRequest, Problem, Rollout, Verdict
 
 FORMAT = 1
@@ -131,6 +131,14 @@ class Ledger:
     def write_history(self, frame: pl.DataFrame) -> None:
         """Replace the history, whole or not at all."""
         durable.write(self.path / "history.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
+
+    def earlier(self) -> pl.DataFrame | None:
+        """What earlier profiles knew of the problems when this one was begun; None where it was begun without."""
+        return self._read_one("earlier.parquet", EARLIER) if (self.path / "earlier.parquet").exists() else None
+
+    def write_earlier(self, frame: pl.DataFrame) -> None:
+        """Keep what earlier profiles know, so that they may be moved or deleted."""
+        durable.write(self.path / "earlier.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
 
     def audit(self) -> pl.DataFrame | None:
         """One row for each problem, as last audited; None where no audit was made."""

@@ -130,7 +130,7 @@ def estimate_anew(ledger: Ledger, belief: Prior | None = None) -> pl.DataFrame:
     manifest = ledger.manifest()
     band = BandSection.model_validate(manifest["band"])
     counts = decide.count(ledger, manifest["verifier_fingerprint"], manifest["pilot"])
-    prior = decide.learn(counts, band) if belief is None else belief
+    prior = decide.learn(counts, band, ledger.earlier()) if belief is None else belief
     estimates = decide.estimate(counts, band, prior)
     ledger.write_prior(decide.to_frame(prior))
     ledger.write_estimates(estimates)
@@ -189,6 +189,8 @@ def inherit(ledger: Ledger, lineage: Sequence[Ledger]) -> None:
 
     A row that the profile has already is not taken twice. The caller holds the profile for writing.
     """
+    if not lineage:
+        return
     frames = [ledger.history(), *(one.history() for one in lineage)]
     whole = pl.concat(frames).unique(maintain_order=True).sort("date", maintain_order=True)
     if whole.height > frames[0].height:

@@ -21,7 +21,6 @@ from curate.recipe import BandSection
 from curate.records import Outcome
 from curate.reprofile.pairs import Pairs, match
 from curate.statistics.difference import Difference, difference, p_unchanged, q_values
-from curate.statistics.prior import Prior
 from curate.summary import step_of
 from curate.viewing import grouping
 
@@ -173,11 +172,9 @@ def compare(a: str | Path, b: str | Path, *, by: str | None = None, fdr: float =
             hint="they are matched by id where the content is the same, and by question and references",
         )
     band = BandSection.model_validate(manifests[1]["band"])
-    beliefs = decide.from_frame(old.prior()), decide.from_frame(new.prior())
-    frames = tuple(
-        _decided(ledger, manifest, band, belief)
-        for ledger, manifest, belief in zip((old, new), manifests, beliefs, strict=True)
-    )
+    frames = tuple(_decided(ledger, manifest, band) for ledger, manifest in zip((old, new), manifests, strict=True))
+    # From each one's own counts, also where it was begun like another: what that one knew would be counted twice.
+    beliefs = decide.learn(frames[0], band), decide.learn(frames[1], band)
     key, groups = grouping(problems, by)
     table = _table(pairs, *frames).join(groups, on="problem_id", how="left", maintain_order="left")
     scored = table.filter((pl.col("n_before") > 0) & (pl.col("n_after") > 0))
@@ -221,9 +218,11 @@ def compare(a: str | Path, b: str | Path, *, by: str | None = None, fdr: float =
     )
 
 
-def _decided(ledger: Ledger, manifest: Mapping[str, Any], band: BandSection, belief: Prior) -> pl.DataFrame:
-    own = BandSection.model_validate(manifest["band"])
-    return ledger.estimates() if own == band else decide.estimate(ledger.estimates(), band, belief)
+def _decided(ledger: Ledger, manifest: Mapping[str, Any], band: BandSection) -> pl.DataFrame:
+    """The estimates, decided anew where the profile's band is another."""
+    if BandSection.model_validate(manifest["band"]) == band:
+        return ledger.estimates()
+    return decide.estimate(ledger.estimates(), band, decide.from_frame(ledger.prior()))
 
 
 def _table(pairs: Pairs, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:

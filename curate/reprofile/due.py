@@ -18,6 +18,7 @@ import polars as pl
 
 from curate import decide
 from curate.allocation import table_of
+from curate.layout import EARLIER
 from curate.ledger import Ledger
 from curate.recipe import BandSection, BudgetSection
 from curate.records import Reason
@@ -127,7 +128,7 @@ def _latest(base: Ledger, later: Sequence[Ledger]) -> pl.DataFrame:
         current = audit is not None and not decide.outdated(estimates, audit)
         frames.append(decide.with_audit(estimates, audit if current else None))
     newer = [frame.filter(pl.col("n") > 0) for frame in reversed(frames[1:])]
-    known = pl.concat([*newer, frames[0]]).unique("problem_id", keep="first")
+    known = pl.concat([*newer, frames[0]], how="diagonal").unique("problem_id", keep="first")
     return frames[0].select("problem_id").join(known, on="problem_id", how="left", maintain_order="left")
 
 
@@ -258,8 +259,11 @@ def _go_on(known: _Known, policy: Policy) -> Schedule:
 
 def _unfinished(ledger: Ledger) -> list[str]:
     """Problems of a profile that have not even their pilot."""
-    drawn = pl.col("n") + pl.col("n_unscored")
-    short = ledger.estimates().filter(pl.col("set_aside").is_null() & (drawn < ledger.manifest()["pilot"]))
+    known = ledger.earlier()
+    pilots = pl.DataFrame(schema=EARLIER) if known is None else known
+    estimates = ledger.estimates().join(pilots.select("problem_id", "pilot"), on="problem_id", how="left")
+    drawn, pilot = pl.col("n") + pl.col("n_unscored"), pl.col("pilot").fill_null(ledger.manifest()["pilot"])
+    short = estimates.filter(pl.col("set_aside").is_null() & (drawn < pilot))
     names: list[str] = short["problem_id"].to_list()
     return names
 

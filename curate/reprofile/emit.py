@@ -41,7 +41,7 @@ class _Job:
 
     def profile_command(self) -> str:
         """What profiles the recipe that was written."""
-        like = [word for path in self.schedule.like for word in ("--like", str(path))]
+        like = [word for path in begun_like(self.schedule) for word in ("--like", str(path))]
         into = ["--into", str(self.schedule.into)] if self.schedule.into is not None else []
         return shlex.join(["curate", "profile", str(self.folder / f"{self.name}.yaml"), *into, *like])
 
@@ -110,6 +110,12 @@ def problem_ids(schedule: Schedule) -> tuple[str, ...] | None:
     if schedule.into is not None and (schedule.into / "problems.parquet").exists():
         held = Ledger(schedule.into).problems().select(pl.col("problem_id"))["problem_id"].to_list()
     return tuple(dict.fromkeys((*held, *schedule.problem_ids)))
+
+
+def begun_like(schedule: Schedule) -> tuple[Path, ...]:
+    """The profiles that the new checkpoint's begins like; none where it was begun, because it keeps what they knew."""
+    begun = schedule.into is not None and Ledger(schedule.into).exists()
+    return () if begun else schedule.like
 
 
 def recipe_of(schedule: Schedule, recipe: Recipe | str | Path | None, ids: Path | None) -> Recipe:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 from curate import durable
 from curate.errors import UsageError
-from curate.ledger import Ledger
 from curate.profiling import Report, profile
 from curate.recipe import Recipe
 from curate.reprofile.due import schedule
-from curate.reprofile.emit import problem_ids, recipe_of
+from curate.reprofile.emit import begun_like, problem_ids, recipe_of
 from curate.reprofile.policy import Policy
 from curate.reprofile.schedules import Schedule
-from curate.summary import Summary, inherit
+from curate.summary import Summary
 
 STAGES = 3
 """What was broken off, the anchors, and what they ask for."""
@@ -71,9 +70,6 @@ def run_schedule(
             file = found.into / "due.ids"
             text = "".join(f"{one}\n" for one in ids)
             durable.write(file, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))  # type: ignore[misc]
-        summary = profile(recipe_of(found, recipe, file), into=found.into, report=report)
-        ledger = Ledger(found.into)
-        with ledger.writing():
-            inherit(ledger, [Ledger(path) for path in found.like])
+        summary = profile(recipe_of(found, recipe, file), into=found.into, like=begun_like(found), report=report)
         found = schedule([*named, found.into], model=model, policy=policy)
     return found, summary

@@ -17,7 +17,7 @@ tell: a little of a broad normal in the distribution of locations, log-normals f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -190,6 +190,29 @@ def predicted_masses(fitted: AbilityFit, ability: float, se: float, grid: Grid) 
     below = np.clip(place_of - np.arange(ETA.size)[:, None], 0.0, 1.0)
     masses: Floats = _logits(fitted, ability, se) @ np.diff(below, axis=1)
     return masses
+
+
+def forecast(n: Ints, k: Ints, drawn: Ints, passed: Ints, grid: Grid) -> Floats:
+    """What earlier checkpoints say of a new one's pass rates, problem by problem.
+
+    The new counts of all problems together give the shift of the ability and the spread; where a problem lies comes
+    from its earlier counts alone, so that its new ones may be weighed against the prediction.
+
+    Args:
+        n: Shape (checkpoints, problems): rollouts at each earlier checkpoint.
+        k: Passes; same shape.
+        drawn: Shape (problems,): the new checkpoint's rollouts.
+        passed: Passes; same shape.
+        grid: The grid of pass rates.
+
+    Returns:
+        Shape (problems, cells), rows summing to 1.
+    """
+    whole = fit(np.vstack([n, drawn]), np.vstack([k, passed]))
+    masses = whole.posterior.mean(axis=0) + 1e-12
+    before = _posterior(np.asarray(n), np.asarray(k), _points(whole), whole.ability[:-1], whole.spread, masses)
+    se = float(np.sqrt(whole.covariance[-1, -1]))
+    return predicted_masses(replace(whole, posterior=before), float(whole.ability[-1]), se, grid)
 
 
 def anchors(fitted: AbilityFit, ability: float, size: int, *, rollouts: int = 8) -> Ints:

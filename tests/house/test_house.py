@@ -19,7 +19,7 @@ RANK = {
     **dict.fromkeys(["durable", "layout", "recipe", "signals"], 1),
     "ledger": 2,
     "recorder": 3,
-    **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo"], 4),
+    **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo", "earlier"], 4),
     **dict.fromkeys(["allocation", "judging", "decide", "logs"], 5),
     **dict.fromkeys(["scheduler", "summary"], 6),
     **dict.fromkeys(["profiling", "importing", "changes", "viewing", "publish", "asking"], 7),
