@@ -186,6 +186,14 @@ def test_run_profiles_the_anchors_then_what_may_have_changed_then_nothing(
     # Its history is that of those before it, and its own two states.
     assert [row["name"] for row in ledger.history().iter_rows(named=True)][:2] == ["rehearsal", "rehearsal"]
     assert ledger.history().height == 4
+    # It was begun like the old ones, and keeps what they knew of every problem, whichever stage asks for it.
+    assert [source["name"] for source in ledger.manifest()["like"]] == ["rehearsal", "rehearsal"]
+    known = ledger.earlier()
+    assert known is not None
+    assert known.height == PROBLEMS
+    moved_by = curate.compare(here / "profiles" / "step-100", into)
+    assert (moved_by.fell, moved_by.common, moved_by.only_before) == (0, len(drawn), PROBLEMS - len(drawn))
+    assert moved_by.rose >= 10
     assert run(asked) == 0
     again = json.loads(capsys.readouterr().out)["schedule"]
     assert (again["due"], again["measured"]) == (False, len(drawn))
