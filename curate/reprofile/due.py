@@ -216,14 +216,13 @@ def _go_on(known: _Known, policy: Policy) -> Schedule:
         .to_list()
     )
     found = forecast(known.old, known.new, known.estimates, known.band, topics)
-    thirds = forecast(known.old, known.new, known.estimates, known.band).shifts if topics is not None else found.shifts
     expected = float(found.p_change.mean())
     notes = [
         f"{shift.topic} moved by {shift.shift:+.2f} logits besides the rest (p = {shift.p_value:.1g}): not predicted"
-        for shift in dict.fromkeys((*found.shifts, *thirds))
+        for shift in (*found.shifts, *found.thirds)
         if shift.p_value < UNLIKELY
     ]
-    untrusted = _untrusted(found, thirds, topics)
+    untrusted = _untrusted(found, topics)
     if policy.changed is not None and expected < policy.changed and not untrusted.any():
         told = f"{expected:.0%} of the outcomes are expected to change, the policy says {policy.changed:.0%}"
         return _schedule(known, policy, (), [told], notes, expected)
@@ -268,14 +267,14 @@ def _unfinished(ledger: Ledger) -> list[str]:
     return names
 
 
-def _untrusted(found: Forecast, thirds: Sequence[Any], topics: Sequence[str] | None) -> np.ndarray:
+def _untrusted(found: Forecast, topics: Sequence[str] | None) -> np.ndarray:
     """Problems whose topic, or whose third by difficulty, moved unlike the rest."""
     bad = np.zeros(found.p_change.size, bool)
     if topics is not None:
         bad |= np.isin(np.asarray(topics), [shift.topic for shift in found.shifts if shift.p_value < UNLIKELY])
     edges = np.quantile(found.fitted.location, [1 / 3, 2 / 3])
     third = np.array(("easy", "middle", "hard"))[np.searchsorted(edges, found.fitted.location)]
-    bad |= np.isin(third, [shift.topic for shift in thirds if shift.p_value < UNLIKELY])
+    bad |= np.isin(third, [shift.topic for shift in found.thirds if shift.p_value < UNLIKELY])
     return bad
 
 

@@ -18,6 +18,8 @@ from curate.statistics import ability, make_grid
 from curate.statistics.ability import AbilityFit, TopicShift
 from curate.statistics.prior import Floats, Grid, Ints, Prior
 
+SLOPES_FROM = 3
+"""From so many old profiles on, problems may differ in how fast they answer to ability: fewer cannot tell."""
 BATCH = 2000
 """Problems whose predicted distributions are held at once."""
 
@@ -38,7 +40,10 @@ class Forecast:
     p_change: Floats
     """Predicted mass on the other sides than the one that the base profile decided for, or leaned to."""
     shifts: tuple[TopicShift, ...]
-    """Topics that moved otherwise than the rest, the least likely first; empty before anything was measured."""
+    """How each topic moved beside the rest, the least likely first; empty without topics, or before anything was
+    measured."""
+    thirds: tuple[TopicShift, ...]
+    """The same of the thirds by difficulty: ``easy``, ``middle``, ``hard``."""
 
 
 def counts(ledgers: Sequence[Ledger], problem_ids: pl.Series) -> tuple[Ints, Ints]:
@@ -69,17 +74,19 @@ def forecast(
         new: What was measured of the new checkpoint already: profiles of some of the problems; may be none.
         base: Estimates of the profile whose outcomes are asked about.
         band: The band to go by.
-        topics: The topic of each problem of ``base``; None takes thirds by difficulty.
+        topics: The topic of each problem of ``base``; None where there are none.
         ahead: Without ``new``: how far the ability is expected to have moved, in logits. The standard error is then as
             large again.
     """
     n, k = counts(old, base["problem_id"])
-    fitted = ability.fit(n, k)
+    fitted = ability.fit(n, k, slopes=len(old) >= SLOPES_FROM)
     shifts: tuple[TopicShift, ...] = ()
+    thirds: tuple[TopicShift, ...] = ()
     if new:
         n_new, k_new = (each.sum(axis=0) for each in counts(new, base["problem_id"]))
         at, se = ability.place(fitted, n_new, k_new)
-        shifts = tuple(ability.misfit(fitted, n_new, k_new, at, topics))
+        shifts = tuple(ability.misfit(fitted, n_new, k_new, at, topics)) if topics is not None else ()
+        thirds = tuple(ability.misfit(fitted, n_new, k_new, at))
     else:
         at, se = float(fitted.ability[-1]) + ahead, max(abs(ahead), float(np.sqrt(fitted.covariance[-1, -1])))
     grid = make_grid(edges=(band.low, band.high))
@@ -95,6 +102,7 @@ def forecast(
         sides=sides,
         p_change=1.0 - sides[np.arange(base.height), side],
         shifts=shifts,
+        thirds=thirds,
     )
 
 

@@ -9,13 +9,13 @@ assumed of how checkpoints are related, and a problem of which one profile knows
 Its significance: two figures that must agree, because each alone fails somewhere (``tests/benchmarks/drift.py``).
 
 - Twice the posterior's smaller tail, corrected over the problems as Benjamini and Hochberg (1995) do with p-values. It
-  holds whatever the changes look like. Being no p-value, it named something in up to 8% of simulated sets of 500
-  problems in which nothing had changed, where 5% was asked for.
+  holds whatever the changes look like. Being no p-value, it named something in up to 10% of simulated sets of problems
+  in which nothing had changed, where 5% was asked for.
 - The local false discovery rate (Efron et al. 2001): the probability not to have changed, from the Bayes factor of "two
   pass rates, one from each prior" against "one pass rate, from the priors' average" and the share of changed problems
   that is learned from all factors. Under no change a factor's mean is 1 whatever rule ended the sampling: it named
-  something in at most 4% of such sets. But where changes are unlike two draws from the priors (all of them by a half,
-  say), up to 12% of what it named had not changed.
+  something in about 2% of such sets. But where changes are unlike two draws from the priors (all of them by a half,
+  say), up to 11% of what it named had not changed.
 """
 
 from __future__ import annotations
