@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from curate.publish.release import filter as filter
     from curate.publish.report import report as report
     from curate.recipe import load as load_recipe
+    from curate.reprofile.drift import compare as compare
+    from curate.reprofile.due import schedule as schedule
+    from curate.reprofile.emit import emit as emit_schedule
+    from curate.reprofile.history import history as history
+    from curate.reprofile.policy import Policy as Policy
+    from curate.reprofile.running import run_schedule as run_schedule
     from curate.rewarding import reward as reward
     from curate.verifying import verify as verify
 
@@ -39,13 +45,23 @@ _CALLS = {
     "export": ("curate.publish.export", "export"),
     "reward": ("curate.rewarding", "reward"),
     "report": ("curate.publish.report", "report"),
+    "compare": ("curate.reprofile.drift", "compare"),
+    "history": ("curate.reprofile.history", "history"),
+    "schedule": ("curate.reprofile.due", "schedule"),
+    "Policy": ("curate.reprofile.policy", "Policy"),
+    "run_schedule": ("curate.reprofile.running", "run_schedule"),
+    "emit_schedule": ("curate.reprofile.emit", "emit"),
     "load_recipe": ("curate.recipe", "load"),
 }
 
 __all__ = [
+    "Policy",
     "audit_profile",
+    "compare",
+    "emit_schedule",
     "export",
     "filter",
+    "history",
     "import_every_step",
     "import_rollouts",
     "load_recipe",
@@ -57,6 +73,8 @@ __all__ = [
     "publish_release",
     "report",
     "reward",
+    "run_schedule",
+    "schedule",
     "verify",
 ]
 

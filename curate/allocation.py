@@ -10,6 +10,9 @@ stage's table waits for all scouts to come so far, and the others' rollouts keep
 stage's table holds to the end, and its prior is the one that the problems are estimated with: a problem stops just past
 the confidence asked for, and under a prior that moved on many would lie just short of it.
 
+A run that was begun ``--like`` earlier profiles goes the same way, with a prior and a table for each class of problems
+that should have like pass rates (``statistics.warm``), and with smaller pilots for those whose side is all but known.
+
 A problem is always judged by its first rollouts up to where its rule has come, never by whichever have arrived: short
 rollouts finish first and pass more often.
 """
@@ -18,18 +21,23 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
+import polars as pl
 
+from curate.earlier import history
+from curate.layout import EARLIER
 from curate.recipe import BandSection, BudgetSection
 from curate.records import Problem, Prompt, VerdictKind
 from curate.statistics import prior as priors
+from curate.statistics import warm
 from curate.statistics.prior import Prior
-from curate.statistics.stopping import StoppingTable, stopping_table
+from curate.statistics.stopping import StoppingTable, operating_characteristics, stopping_table
 
 STAGES = (1.0, 1.5, 2.0, 3.0, 4.0)
 """Where the prior is learned anew, in pilots. Early stages are close: the first table knows least."""
@@ -42,6 +50,10 @@ MOST_SCOUTS = 20_000
 
 COSTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Relative costs that tables are made for; a problem takes the nearest by ratio."""
+
+
+TABLE_STATES = 2**22
+"""States of all tables of a stage together, for each cost: with a larger cap there are fewer classes of problems."""
 
 
 class Mark(IntEnum):
@@ -71,6 +83,8 @@ class Track:
     """How many first rollouts are its pilot."""
     pilot_tokens: int = 0
     """Completion tokens of those of them that are held."""
+    prior_class: int = 0
+    """Whose prior and table it goes by; 0 where nothing was known beforehand."""
     stage: int = 0
     """Whose table it goes by."""
     position: int = 0
@@ -177,9 +191,10 @@ class Adaptive:
         budget: Pilot, step, cap and price. With a budget of rollouts or tokens, what goes first is what is expected to
             gain most for each token; without one everything is drawn anyway, and the longest goes first, so that the
             engine is not left with a few problems at the end.
+        earlier: What earlier profiles know of the problems, as ``Ledger.earlier`` has it; None where nothing is known.
     """
 
-    def __init__(self, band: BandSection, budget: BudgetSection) -> None:
+    def __init__(self, band: BandSection, budget: BudgetSection, earlier: pl.DataFrame | None = None) -> None:
         self._band = band
         self._budget = budget
         self._limited = budget.max_rollouts is not None or budget.max_tokens is not None
@@ -193,8 +208,15 @@ class Adaptive:
         """Scouts that have not come to the next table's stage."""
         self._waiting: list[Track] = []
         """All that have, and wait for that table."""
-        self._tables: list[StoppingTable] = []
-        self._ranks: np.ndarray | None = None
+        self._earlier = earlier
+        self._pilots = [self._pilot]
+        """Of each class."""
+        if earlier is not None:
+            by_class = earlier.unique("prior_class").sort("prior_class")
+            self._pilots += by_class["pilot"].to_list()
+        self._tables: list[list[StoppingTable]] = []
+        """Of each stage, for each class."""
+        self._ranks: list[np.ndarray] = []
         self._between = np.sqrt(np.array(COSTS[1:]) * np.array(COSTS[:-1]))
         self._mean_tokens = 0.0
         self.prior: Prior | None = None
@@ -232,9 +254,9 @@ class Adaptive:
 
     def priority(self, track: Track, /) -> float:
         """Pilots before steps; then the largest gain, or without a budget the scouts and the longest way first."""
-        if track.position < self._pilot or self._ranks is None:
+        if track.position < track.pilot or not self._ranks:
             return math.inf
-        rank = float(self._ranks[self._bucket(track), track.n, track.k])
+        rank = float(self._ranks[track.prior_class][self._bucket(track), track.n, track.k])
         return rank if self._limited else rank + 1e6 * (track.stage + 1 < len(self._ends))
 
     def forecast(self) -> int:
@@ -246,8 +268,8 @@ class Adaptive:
         if track.failed:
             return 0.0
         if not self._tables:
-            return float(self._pilot - track.position)
-        return float(self._tables[-1].rollouts_later[self._bucket(track), track.n, track.k])
+            return float(track.pilot - track.position)
+        return float(self._tables[-1][track.prior_class].rollouts_later[self._bucket(track), track.n, track.k])
 
     def released(self, dry: bool, /) -> Sequence[Track]:
         """Everyone who waited for a table that can now be made."""
@@ -260,11 +282,11 @@ class Adaptive:
 
     def _size(self, track: Track) -> int:
         """How many more rollouts the rule wants to look at within its stage; 0 for none."""
-        if track.position < self._pilot:
-            return self._pilot - track.position
+        if track.position < track.pilot:
+            return track.pilot - track.position
         if track.stage >= len(self._tables) or track.position >= self._ends[track.stage]:
             return 0
-        table = self._tables[track.stage]
+        table = self._tables[track.stage][track.prior_class]
         going_on = table.continues[self._bucket(track), track.n, track.k]
         if going_on and track.stage + 1 < len(self._ends) and table.nearly[track.n, track.k]:
             return 0  # until the others have made the prior sharper, which may decide it without another rollout
@@ -273,34 +295,87 @@ class Adaptive:
     def _bucket(self, track: Track) -> int:
         if not self._mean_tokens or not track.pilot_tokens:
             return COSTS.index(1.0)
-        return int(np.searchsorted(self._between, track.pilot_tokens / self._pilot / self._mean_tokens))
+        return int(np.searchsorted(self._between, track.pilot_tokens / track.pilot / self._mean_tokens))
 
     def _learn(self) -> None:
         """Fit the prior to what the rule has looked at of the scouts, and make the next table."""
         taught = [track for track in self._scouts if track.n]
         if not self._mean_tokens and taught:
-            self._mean_tokens = sum(track.pilot_tokens for track in taught) / len(taught) / self._pilot
+            self._mean_tokens = sum(track.pilot_tokens / track.pilot for track in taught) / len(taught)
         n = np.array([track.n for track in taught], dtype=np.int64)
         k = np.array([track.k for track in taught], dtype=np.int64)
-        self.prior = priors.fit_prior(n, k, self._grid)
+        if self._earlier is None:
+            self.prior = priors.fit_prior(n, k, self._grid)
+        else:
+            of = np.array([track.prior_class for track in taught], dtype=np.int64)
+            before = history(self._earlier, [track.problem.problem_id for track in taught])
+            self.prior = warm.fit_classes(len(self._pilots) - 1, of, *before, n, k, self._grid)
         budget = self._budget
-        table = table_of(self.prior, self._band, budget)
-        self._tables.append(table)
+        each = zip((self.prior, *self.prior.classes), self._pilots, strict=True)
+        tables = [table_of(prior, self._band, budget, pilot) for prior, pilot in each]
+        self._tables.append(tables)
         if self._limited:
             n, k = np.indices((budget.cap + 1, budget.cap + 1))
-            self._ranks = np.stack([table.gain(n, k, cost) for cost in COSTS])
+            self._ranks = [np.stack([table.gain(n, k, cost) for cost in COSTS]) for table in tables]
         else:
-            self._ranks = table.rollouts_later
+            self._ranks = [table.rollouts_later for table in tables]
 
 
-def table_of(prior: Prior, band: BandSection, budget: BudgetSection) -> StoppingTable:
-    """The stopping table of a recipe's band and budget, for every cost of ``COSTS``."""
+def into_classes(gathered: pl.DataFrame, band: BandSection, budget: BudgetSection) -> pl.DataFrame:
+    """Give each problem that earlier profiles know its class and its pilot.
+
+    Args:
+        gathered: As ``earlier.gather`` gives it.
+        band: The band.
+        budget: The pilot of a problem of which nothing is known, and the cap, on whose square a table's size depends.
+
+    Returns:
+        A frame of schema ``EARLIER``.
+    """
+    grid = priors.make_grid(edges=(band.low, band.high))
+    most = min(warm.MOST_CLASSES, max(1, TABLE_STATES // budget.cap**2))
+    found = warm.classify(
+        *history(gathered, gathered["problem_id"]), grid, band.low, band.high, min(budget.pilot, budget.cap), most
+    )
+    return gathered.with_columns(
+        prior_class=pl.Series(found.of, dtype=pl.Int64), pilot=pl.Series(found.pilots[found.of], dtype=pl.Int64)
+    ).select(EARLIER.names())
+
+
+def expected_of(
+    problems: Sequence[Problem], band: BandSection, budget: BudgetSection, known: pl.DataFrame
+) -> tuple[float, float]:
+    """Expected rollouts of a problem and the share decided, by what earlier profiles know and nothing else.
+
+    Args:
+        problems: Those to be sampled, at least one.
+        band: The band.
+        budget: The budget.
+        known: A frame of schema ``EARLIER``.
+    """
+    grid = priors.make_grid(edges=(band.low, band.high))
+    counts, size = history(known, known["problem_id"]), int(known["prior_class"].to_numpy().max())
+    prior = warm.expect(size, known["prior_class"].to_numpy(), *counts, grid)
+    of = dict(known.select("problem_id", "prior_class").iter_rows())
+    pilots = {0: budget.pilot, **dict(known.select("prior_class", "pilot").unique().iter_rows())}
+    many = Counter(of.get(problem.problem_id, 0) for problem in problems)
+    rollouts = decided = 0.0
+    for number, count in many.items():
+        belief = (prior, *prior.classes)[number]
+        found = operating_characteristics(table_of(belief, band, budget, pilots[number]), belief)
+        rollouts += count * found.rollouts / len(problems)
+        decided += count * found.share_decided / len(problems)
+    return rollouts, decided
+
+
+def table_of(prior: Prior, band: BandSection, budget: BudgetSection, pilot: int | None = None) -> StoppingTable:
+    """The stopping table of a recipe's band and budget, for every cost of ``COSTS``; with another pilot where given."""
     return stopping_table(
         prior,
         band.low,
         band.high,
         confidence=band.confidence,
-        pilot=budget.pilot,
+        pilot=budget.pilot if pilot is None else pilot,
         step=budget.step,
         cap=budget.cap,
         price=budget.price,

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from curate import decide
+from curate import beliefs, decide
 from curate.audit import bulk, references
 from curate.audit.answers import AnswerSpace, AnswerSpaces
 from curate.audit.relative import relative, typical_work
@@ -264,7 +264,10 @@ def _problems(
         .with_columns(pl.col(_COUNTED).fill_null(0))
         .join(queue, on="problem_id", how="left", maintain_order="left")
     )
-    belief = decide.from_frame(ledger.prior())
+    earlier = ledger.earlier()
+    if earlier is not None:
+        frame = decide.with_classes(frame, earlier)
+    belief = beliefs.from_frame(ledger.prior())
     frame = pl.concat([frame, _guesses(problems, frame, seen.spaces, probe, belief, band)], how="horizontal")
     frame = pl.concat([frame, _genuine(frame, belief, band)], how="horizontal")
     frame = frame.with_columns(reasons=decide.audit_reasons())
@@ -305,8 +308,13 @@ def _guesses(
     n, k = frame["n_audited"].to_numpy(), frame["n_passes"].to_numpy()
     few = np.array([space.few for space in spaces])
     sampled = n > 0
-    verdicts = guessing.guess_verdicts(n, k, a, b, prior=belief, confidence=band.confidence)
-    flagged = guessing.guessable(n, k, a, b, few, prior=belief, confidence=band.confidence)
+    verdicts, flagged, luck = np.empty(n.size, object), np.zeros(n.size, np.bool_), np.zeros(n.size)
+    for one, rows in beliefs.each_class(frame, belief):
+        # All problems are asked each time: the false discoveries are held over the whole set.
+        said_of = guessing.guess_verdicts(n, k, a, b, prior=one, confidence=band.confidence)
+        verdicts[rows] = np.array(said_of, object)[rows]
+        flagged[rows] = guessing.guessable(n, k, a, b, few, prior=one, confidence=band.confidence)[rows]
+        luck[rows] = guessing.p_luck(n[rows], k[rows], a[rows], b[rows], prior=one)
     open_ended = np.isnan(a)
     told = pl.DataFrame(
         {
@@ -314,7 +322,7 @@ def _guesses(
             "guess_rate": a / (a + b),
             "guess_p": guessing.guess_test(n, k, a, b),
             "guess_verdict": [verdict.value for verdict in verdicts],
-            "p_luck": guessing.p_luck(n, k, a, b, prior=belief),
+            "p_luck": luck,
             "guessable": flagged,
         },
     ).with_columns(pl.col("guess_rate").fill_nan(None))
@@ -337,15 +345,20 @@ def _genuine(frame: pl.DataFrame, belief: Prior, band: BandSection) -> pl.DataFr
     """The genuine pass rate and what a group would make of the passes."""
     n, k, checked, flagged = (frame[name].to_numpy() for name in ("n_audited", "n_passes", "n_checked", "n_shortcut"))
     a, b = genuine.genuine_prior(checked, checked - flagged)
-    found = genuine.genuine(belief, n, k, checked, checked - flagged, band.group_size, a=a, b=b)
-    columns = {
-        "p_genuine": found.p_genuine,
-        "genuine_rate": found.rate,
-        "genuine_low": found.low,
-        "genuine_high": found.high,
-        "p_outvote": found.p_outvote,
-        "risk": found.risk,
+    names = {
+        "p_genuine": "p_genuine",
+        "rate": "genuine_rate",
+        "low": "genuine_low",
+        "high": "genuine_high",
+        "p_outvote": "p_outvote",
+        "risk": "risk",
     }
+    columns = {name: np.empty(n.size) for name in names.values()}
+    for one, rows in beliefs.each_class(frame, belief):
+        seen, real = checked[rows], (checked - flagged)[rows]
+        found = genuine.genuine(one, n[rows], k[rows], seen, real, band.group_size, a=a, b=b)
+        for said, name in names.items():
+            columns[name][rows] = getattr(found, said)
     return pl.DataFrame(columns).with_columns(pl.when(pl.Series(n > 0)).then(pl.all()))
 
 

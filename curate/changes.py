@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from curate import decide
+from curate import beliefs, decide
 from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.records import Problem, Reason, VerdictKind
@@ -124,7 +124,7 @@ def standing(
     return Standing(
         fingerprint,
         ledger.verdicts(fingerprint, [*_KEY, "verdict"]).with_columns(pl.col("verdict").cast(_KIND)),
-        decide.estimate(counts, band, decide.learn(counts, band)),
+        decide.estimate(counts, band, beliefs.learn(counts, band, ledger.earlier())),
         unscored.select(*_KEY, "answer", "reason").collect(),
         dict(
             counts.filter(pl.col("set_aside") == Reason.UNVERIFIABLE).select("problem_id", "set_aside_why").iter_rows()

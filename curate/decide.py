@@ -13,14 +13,18 @@ Every excluded problem has at least one reason, and exactly one ``main_reason``:
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import polars as pl
 
+from curate import beliefs
+from curate.layout import EARLIER
 from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.records import NextStep, Outcome, Reason, VerdictKind
-from curate.statistics import confidence, genuine, posterior, prior
-from curate.statistics.prior import Grid, Prior
+from curate.statistics import confidence, genuine, posterior
+from curate.statistics.prior import Floats, Prior
 
 COUNTS = pl.Schema(
     [
@@ -109,17 +113,23 @@ def count(ledger: Ledger, fingerprint: str, pilot: int) -> pl.DataFrame:
     Args:
         ledger: The profile.
         fingerprint: Whose verdicts to count.
-        pilot: How many first rollouts make the pilot, at least 1.
+        pilot: How many first rollouts make the pilot, at least 1; of a problem that earlier profiles know, those that
+            it was begun with.
 
     Returns:
-        A frame of schema ``COUNTS``; a problem without rollouts has zeros, and a null ``mean_tokens``.
+        A frame of schema ``COUNTS``; a problem without rollouts has zeros, and a null ``mean_tokens``. ``prior_class``
+        follows where the profile was begun ``--like`` others: 0 for a problem that they do not know.
     """
+    known = ledger.earlier()
+    pilots = pl.DataFrame(schema=EARLIER) if known is None else known
     rollouts = ledger.rollouts(["problem_id", "index", "finish_reason", "completion_tokens"])
     verdicts = ledger.verdicts(fingerprint, ["problem_id", "index", "verdict"])
-    judged = rollouts.join(verdicts, on=["problem_id", "index"], how="inner")
+    judged = rollouts.join(verdicts, on=["problem_id", "index"], how="inner").join(
+        pilots.select("problem_id", "pilot"), on="problem_id", how="left"
+    )
     scored = pl.col("verdict") != VerdictKind.UNSCORED
     passed = pl.col("verdict") == VerdictKind.PASS
-    first = pl.col("index") < pilot
+    first = pl.col("index") < pl.col("pilot").fill_null(pilot)
     counted = judged.group_by("problem_id").agg(
         n=scored.sum().cast(pl.Int64),
         k=passed.sum().cast(pl.Int64),
@@ -130,13 +140,21 @@ def count(ledger: Ledger, fingerprint: str, pilot: int) -> pl.DataFrame:
         mean_tokens=pl.col("completion_tokens").mean(),
     )
     problems = ledger.problems().select("problem_id", "set_aside", "set_aside_why")
-    return (
+    found = (
         problems.join(counted, on="problem_id", how="left", maintain_order="left")
         .join(_missing(ledger, rollouts), on="problem_id", how="left", maintain_order="left")
         .with_columns(pl.col("n", "k", "n_unscored", "n_truncated", "n_missing", "n_pilot", "k_pilot").fill_null(0))
         .select(COUNTS.names())
         .cast(COUNTS)
     )
+    return found if known is None else with_classes(found, known)
+
+
+def with_classes(frame: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
+    """A frame of problems, with the ``prior_class`` of each."""
+    classes = earlier.select("problem_id", "prior_class")
+    joined = frame.join(classes, on="problem_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("prior_class").fill_null(0))
 
 
 def _missing(ledger: Ledger, rollouts: pl.DataFrame) -> pl.DataFrame:
@@ -146,23 +164,6 @@ def _missing(ledger: Ledger, rollouts: pl.DataFrame) -> pl.DataFrame:
     )
     never_came = asked.explode("index").unique().join(rollouts, on=["problem_id", "index"], how="anti")
     return never_came.group_by("problem_id").agg(n_missing=pl.len().cast(pl.Int64))
-
-
-def learn(counts: pl.DataFrame, band: BandSection) -> Prior:
-    """Learn from all counts how pass rates are spread; Jeffreys where they are too few."""
-    return prior.fit_prior(counts["n"].to_numpy(), counts["k"].to_numpy(), prior.make_grid(edges=(band.low, band.high)))
-
-
-def to_frame(belief: Prior) -> pl.DataFrame:
-    """A prior as the ledger keeps it."""
-    columns = {"theta": belief.grid.boundaries[:-1], "weight": belief.weights}
-    return pl.DataFrame(columns).with_columns(problems=pl.lit(belief.problems, pl.Int64))
-
-
-def from_frame(frame: pl.DataFrame) -> Prior:
-    """The prior that the ledger kept."""
-    boundaries = np.append(frame["theta"].to_numpy(), np.pi / 2)
-    return Prior(Grid(boundaries), frame["weight"].to_numpy(), int(frame["problems"][0]))
 
 
 def estimate(counts: pl.DataFrame, band: BandSection, belief: Prior) -> pl.DataFrame:
@@ -179,19 +180,14 @@ def estimate(counts: pl.DataFrame, band: BandSection, belief: Prior) -> pl.DataF
         Without rollouts the estimates are the prior's.
     """
     n, k = counts["n"].to_numpy(), counts["k"].to_numpy()
-    found = posterior.estimate(belief, n, k, band.low, band.high)
+    found = _estimates(counts, band, belief)
     low, high = confidence.confidence_sequence(n, k)
     pilot = (pl.col("k_pilot") / pl.col("n_pilot")).fill_nan(None)
-    frame = counts.select(COUNTS.names()).with_columns(
-        pl.Series("pass_rate", found.pass_rate),
-        pl.Series("ci_low", found.ci_low),
-        pl.Series("ci_high", found.ci_high),
+    frame = counts.select(*COUNTS.names(), *_class_of(counts)).with_columns(
+        *(pl.Series(field.name, getattr(found, field.name)) for field in fields(found)),
         pl.Series("cs_low", low),
         pl.Series("cs_high", high),
         pilot.alias("pass_rate_pilot"),
-        pl.Series("p_below", found.p_below),
-        pl.Series("p_in_band", found.p_in_band),
-        pl.Series("p_above", found.p_above),
         _outcomes(found.side(band.confidence)),
     )
     return _with_reasons(frame).select(
@@ -199,8 +195,23 @@ def estimate(counts: pl.DataFrame, band: BandSection, belief: Prior) -> pl.DataF
         *("n", "k", "n_unscored", "n_truncated", "n_missing"),
         *("pass_rate", "ci_low", "ci_high", "cs_low", "cs_high", "pass_rate_pilot", "n_pilot", "k_pilot"),
         *("p_below", "p_in_band", "p_above", "mean_tokens"),
+        *_class_of(frame),
         *("outcome", "next_step", "set_aside", "set_aside_why", "reasons"),
     )
+
+
+def _class_of(frame: pl.DataFrame) -> tuple[str, ...]:
+    return ("prior_class",) if "prior_class" in frame.columns else ()
+
+
+def _estimates(counts: pl.DataFrame, band: BandSection, belief: Prior) -> posterior.Estimates:
+    """Each problem's, by the prior of its class."""
+    n, k = counts["n"].to_numpy(), counts["k"].to_numpy()
+    columns = np.empty((6, n.size))
+    for one, rows in beliefs.each_class(counts, belief):
+        found = posterior.estimate(one, n[rows], k[rows], band.low, band.high)
+        columns[:, rows] = [getattr(found, field.name) for field in fields(found)]
+    return posterior.Estimates(*columns)
 
 
 def kept() -> pl.Expr:
@@ -287,7 +298,10 @@ def by_genuine_rate(estimates: pl.DataFrame, audit: pl.DataFrame, band: BandSect
     n, k = frame["n"].to_numpy(), frame["k"].to_numpy()
     checked, flagged = (frame[name].fill_null(0).to_numpy() for name in ("n_checked", "n_shortcut"))
     a, b = genuine.genuine_prior(checked, checked - flagged)
-    found = genuine.genuine_masses(belief, n, k, checked, checked - flagged, band.low, band.high, a=a, b=b)
+    found: Floats = np.empty((3, n.size))
+    for one, rows in beliefs.each_class(frame, belief):
+        seen, real = checked[rows], (checked - flagged)[rows]
+        found[:, rows] = genuine.genuine_masses(one, n[rows], k[rows], seen, real, band.low, band.high, a=a, b=b)
     names = ("p_below", "p_in_band", "p_above")
     decided = frame.with_columns(
         *(pl.Series(name, mass) for name, mass in zip(names, found, strict=True)),

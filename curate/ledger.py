@@ -19,7 +19,7 @@ import polars as pl
 
 from curate import durable, parts
 from curate.errors import LedgerBusy, LedgerCorrupt, LedgerError
-from curate.layout import COMPARISONS, ERRORS, PRIOR, PROBLEMS, ROLLOUTS, VERDICTS
+from curate.layout import COMPARISONS, EARLIER, ERRORS, HISTORY, PRIOR, PROBLEMS, ROLLOUTS, VERDICTS
 from curate.records import Comparison, FailedRequest, Problem, Rollout, Verdict
 
 FORMAT = 1
@@ -122,6 +122,23 @@ class Ledger:
     def write_prior(self, frame: pl.DataFrame) -> None:
         """Replace the prior, whole or not at all."""
         durable.write(self.path / "prior.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
+
+    def history(self) -> pl.DataFrame:
+        """Where the profile stood each time that it was summed up, oldest first; no rows where that is not known."""
+        exists = (self.path / "history.parquet").exists()
+        return self._read_one("history.parquet", HISTORY) if exists else pl.DataFrame(schema=HISTORY)
+
+    def write_history(self, frame: pl.DataFrame) -> None:
+        """Replace the history, whole or not at all."""
+        durable.write(self.path / "history.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
+
+    def earlier(self) -> pl.DataFrame | None:
+        """What earlier profiles knew of the problems when this one was begun; None where it was begun without."""
+        return self._read_one("earlier.parquet", EARLIER) if (self.path / "earlier.parquet").exists() else None
+
+    def write_earlier(self, frame: pl.DataFrame) -> None:
+        """Keep what earlier profiles know, so that they may be moved or deleted."""
+        durable.write(self.path / "earlier.parquet", lambda file: frame.write_parquet(file, compression="zstd"))
 
     def audit(self) -> pl.DataFrame | None:
         """One row for each problem, as last audited; None where no audit was made."""

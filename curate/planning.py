@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from curate.allocation import Adaptive, table_of
+from curate.allocation import Adaptive, expected_of, table_of
 from curate.ledger import Ledger
 from curate.profiling import Run, open_run, tracks_held
 from curate.recipe import Recipe
@@ -40,6 +40,8 @@ class Plan:
     """Completion tokens still to draw; None where there is nothing to judge by."""
     seconds: float | None
     """At the measured speed of the profile that this rests on; None where there is none."""
+    saved: float | None
+    """Share of the rollouts that the earlier profiles are expected to save; None without any, or once begun."""
     rests_on: str
     """What the prediction rests on, in words."""
     guess: bool
@@ -76,23 +78,26 @@ def plan(
         into: As for ``profile``.
         fixed_n: As for ``profile``.
         shard: As for ``profile``.
-        like: Profiles of similar problems and a similar model, whose spread of pass rates is expected here too. Without
-            one, what this profile holds already is gone by, and without that the Jeffreys prior, which is a guess.
+        like: As for ``profile``. Without one, what this profile holds already is gone by, and without that the
+            Jeffreys prior, which is a guess.
 
     Raises:
         CurateError: as ``profile``, for all that can be known beforehand.
     """
-    run = open_run(recipe, into, shard)
+    run = open_run(recipe, into, shard, like)
     mine = list(run.mine(run.set.problems))
     held = run.ledger.held() if run.ledger.exists() else {}
     evidence = _evidence(run, [Path(folder) for folder in like])
-    share = None
+    share = saved = None
     if fixed_n is not None:
         rollouts = sum(len(set(range(fixed_n)).difference(held.get(problem.problem_id, ()))) for problem in mine)
         rests_on, guess = f"{fixed_n} rollouts of every problem", False
     else:
         each, share = _expected(run.recipe, evidence)
-        rollouts = _to_come(run) if held and not like else round(each * len(mine))
+        rollouts = _to_come(run) if held else round(each * len(mine))
+        if run.earlier is not None and not held:
+            warm, share = expected_of(mine, run.recipe.band, run.recipe.budget, run.earlier)
+            rollouts, saved = round(warm * len(mine)), 1.0 - warm / each
         rests_on = evidence.name if evidence else "a guess: nothing was measured; name a similar profile with --like"
         guess = evidence is None
     first = next((prompt for _, prompt in run.prompts(run.set.problems)), None)
@@ -103,6 +108,7 @@ def plan(
         held=sum(map(len, held.values())),
         rollouts=rollouts,
         share_decided=share,
+        saved=saved,
         tokens=rollouts * evidence.tokens if evidence and evidence.tokens else None,
         seconds=rollouts * evidence.seconds if evidence and evidence.seconds else None,
         rests_on=rests_on,
@@ -114,7 +120,7 @@ def plan(
 
 def _to_come(run: Run) -> int:
     """What the rule still wants of a profile that was begun, found by asking it without drawing."""
-    rule = Adaptive(run.recipe.band, run.recipe.budget)
+    rule = Adaptive(run.recipe.band, run.recipe.budget, run.earlier)
     asked = rule.begin(tracks_held(run, [(problem, Prompt()) for problem in run.mine(run.set.problems)]))
     tracks, short = asked, 0.0
     while asked:

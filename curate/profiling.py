@@ -16,9 +16,9 @@ from typing import Any
 
 import polars as pl
 
-from curate import engines, problems, verifiers
+from curate import earlier, engines, problems, verifiers
 from curate import recipe as recipes
-from curate.allocation import Adaptive, Allocation, Fixed, Mark, Track
+from curate.allocation import Adaptive, Allocation, Fixed, Mark, Track, into_classes
 from curate.engines import Engine
 from curate.errors import CurateError, LedgerError, ProtocolChanged, Stopped, UsageError
 from curate.judging import set_unsound_aside, verify_all
@@ -29,7 +29,7 @@ from curate.recorder import Recorder
 from curate.records import Problem, Prompt, Verdict, VerdictKind
 from curate.scheduler import Scheduler, Tally
 from curate.signals import until_signalled
-from curate.summary import Session, Summary, now, sum_up, versions
+from curate.summary import Session, Summary, inherit, now, sum_up, versions
 from curate.verifiers.memory import CACHE
 from curate.verifiers.pool import VerifierPool
 
@@ -42,6 +42,7 @@ def profile(
     into: str | Path | None = None,
     fixed_n: int | None = None,
     shard: tuple[int, int] | None = None,
+    like: Sequence[str | Path] = (),
     report: Report | None = None,
 ) -> Summary:
     """Measure every problem of a recipe; continue where an earlier run stopped.
@@ -52,6 +53,8 @@ def profile(
         fixed_n: Rollouts for every problem, at least 1; None draws more where the outcome is in doubt, and stops where
             it is clear, as ``budget`` says.
         shard: ``(i, n)``, 1 <= i <= n: only the problems of this shard; all shards may write into one folder.
+        like: Profiles of the same problems by earlier checkpoints, oldest first: what they know is kept with this one
+            and makes it cheaper, as far as the new rollouts bear it out. To continue, it need not be said again.
         report: Called a few times a second with the running totals.
 
     Returns:
@@ -64,8 +67,8 @@ def profile(
         EngineError: the engine cannot be opened, or is gone; what was drawn is safe.
         Stopped: SIGINT or SIGTERM arrived, or a budget was spent; what was drawn is safe.
     """
-    run = open_run(recipe, into, shard)
-    allocation = _allocation(run.recipe, fixed_n)
+    run = open_run(recipe, into, shard, like)
+    allocation = _allocation(run, fixed_n)
     tally, started, begun = Tally(), now(), time.monotonic()
 
     def close() -> Summary:
@@ -106,9 +109,9 @@ def profile(
     return summary
 
 
-def _allocation(recipe: Recipe, fixed_n: int | None) -> Allocation:
+def _allocation(run: Run, fixed_n: int | None) -> Allocation:
     if fixed_n is None:
-        return Adaptive(recipe.band, recipe.budget)
+        return Adaptive(run.recipe.band, run.recipe.budget, run.earlier)
     if not 1 <= fixed_n < 2**20:
         raise UsageError(f"must lie between 1 and {2**20 - 1}, got {fixed_n}", where="--fixed")
     return Fixed(fixed_n)
@@ -130,6 +133,12 @@ class Run:
     fingerprint: str
     """The verifier's."""
     shard: tuple[int, int] | None
+    earlier: pl.DataFrame | None
+    """What earlier profiles know of the problems."""
+    sources: list[dict[str, Any]]
+    """Which profiles those are."""
+    like: tuple[Ledger, ...]
+    """Those profiles, where they were named for this run."""
 
     def mine(self, among: Sequence[Problem]) -> Iterator[Problem]:
         """Those of this shard that can be sampled."""
@@ -145,7 +154,12 @@ class Run:
                 yield problem, render(problem)
 
 
-def open_run(recipe: Recipe | str | Path, into: str | Path | None, shard: tuple[int, int] | None) -> Run:
+def open_run(
+    recipe: Recipe | str | Path,
+    into: str | Path | None,
+    shard: tuple[int, int] | None,
+    like: Sequence[str | Path] = (),
+) -> Run:
     """Open problems, verifier and engine, and refuse a profile of another protocol. Loads no weights."""
     settings = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     if shard is not None and not 1 <= shard[0] <= shard[1]:
@@ -160,7 +174,34 @@ def open_run(recipe: Recipe | str | Path, into: str | Path | None, shard: tuple[
     if ledger.exists():
         _refuse_another_protocol(ledger, protocol, settings.sampling.seed)
     fingerprint = recipes.verifier_fingerprint(settings.verifier, pool.version)
-    return Run(settings, ledger, found, engine, pool, protocol, fingerprint, shard)
+    known, sources = _earlier(ledger, found, settings, like)
+    return Run(
+        settings, ledger, found, engine, pool, protocol, fingerprint, shard, known, sources, tuple(map(Ledger, like))
+    )
+
+
+def _earlier(
+    ledger: Ledger, found: ProblemSet, settings: Recipe, like: Sequence[str | Path]
+) -> tuple[pl.DataFrame | None, list[dict[str, Any]]]:
+    """What the profile was begun with; for a new one, what the profiles named know."""
+    begun = ledger.exists() and bool(ledger.held())
+    kept: list[dict[str, Any]] = ledger.manifest().get("like", []) if begun else []
+    if not like:
+        return (ledger.earlier(), kept) if kept else (None, [])
+    # What is known does not depend on which of the source's problems are asked for now: the others may follow.
+    whole = problems.load(settings.problems.model_copy(update={"ids": None})) if settings.problems.ids else found
+    gathered, read = earlier.gather(like, whole.problems)
+    sources = [asdict(source) for source in read]
+    if not begun:
+        return into_classes(gathered, settings.band, settings.budget), sources
+    if [source["fingerprint"] for source in kept] != [source["fingerprint"] for source in sources]:
+        told = ", ".join(source["name"] for source in kept) or "no other profile"
+        raise UsageError(
+            f"this profile was begun like {told}, and rollouts were drawn accordingly",
+            where=f"--like {' --like '.join(map(str, like))}",
+            hint="leave --like out to continue, or give this run another --into",
+        )
+    return ledger.earlier(), kept
 
 
 def _refuse_another_protocol(ledger: Ledger, protocol: dict[str, Any], seed: int) -> None:
@@ -229,6 +270,9 @@ async def _prepare(run: Run) -> list[Track]:
     held = run.ledger.held()
     with run.ledger.summing_up():
         run.ledger.write_problems(found, texts)
+        if run.earlier is not None:
+            run.ledger.write_earlier(run.earlier)
+        inherit(run.ledger, run.like)
         # A summary that came without its rollouts, as a committed one does, is begun anew.
         history: dict[str, Any] = run.ledger.manifest() if held else {}
         kept: dict[str, Any] = {
@@ -244,6 +288,10 @@ def tracks_held(run: Run, asked: Sequence[tuple[Problem, Prompt]]) -> list[Track
     """How far earlier runs brought each problem."""
     pilot = min(run.recipe.budget.pilot, run.recipe.budget.cap)
     tracks = {problem.problem_id: Track(problem, prompt, pilot=pilot) for problem, prompt in asked}
+    if run.earlier is not None:
+        for problem_id, number, first in run.earlier.select("problem_id", "prior_class", "pilot").iter_rows():
+            if problem_id in tracks:
+                tracks[problem_id].prior_class, tracks[problem_id].pilot = number, first
     for problem_id, index, tokens, verdict in _rollouts_held(run).iter_rows():
         if problem_id in tracks:
             tracks[problem_id].drew(index, Mark.of(VerdictKind(verdict)) if verdict else Mark.UNJUDGED, tokens)
@@ -275,6 +323,7 @@ def _manifest(run: Run) -> dict[str, Any]:
             "rows": len(run.set.problems),
             **({"license": run.set.license} if run.set.license else {}),
         },
+        **({"like": run.sources} if run.sources else {}),
         "versions": versions(),
     }
 

@@ -35,6 +35,9 @@ class ProblemsSection(Section):
     """Column of unique ids; None takes a content hash."""
     limit: int | None = Field(default=None, ge=1)
     """Only the first so many rows."""
+    ids: str | None = Field(default=None, min_length=1)
+    """A text file of problem ids, one a line: only these. What the other rows would be is not changed by it: an id that
+    is a content hash, or a duplicate, is what it is among all rows."""
 
     @field_validator("answer_pattern")
     @classmethod

@@ -1,12 +1,14 @@
 """The summary: where a profile stands, in the manifest and in a few numbers.
 
-Owns the counts and the cost in ``manifest.json``, and the writing of ``estimates.parquet``. Must not sample or verify:
-it reads the ledger, has it estimated, and says what came out.
+Owns the counts and the cost in ``manifest.json``, the history, and the writing of ``estimates.parquet``. Must not
+sample or verify: it reads the ledger, has it estimated, and says what came out.
 """
 
 from __future__ import annotations
 
 import platform
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,10 +17,15 @@ from typing import Any
 
 import polars as pl
 
-from curate import decide
+from curate import beliefs, decide
+from curate.layout import HISTORY
 from curate.ledger import Ledger
 from curate.recipe import BandSection
+from curate.records import Outcome
 from curate.statistics.prior import Prior
+
+STEP = re.compile(r"(?:checkpoint|step|iter)[-_]?(\d+)/*$")
+"""How the name of a checkpoint tells its training step."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +106,12 @@ def sum_up(ledger: Ledger, session: Session, belief: Prior | None = None) -> Sum
         estimates = estimate_anew(ledger, belief)
         summary = summarise(estimates, manifest["name"], band, ledger.path)
         sessions = [*manifest.get("sessions", []), vars(session)]
+        moment = now()
+        _remember(ledger, _standing(manifest, summary, moment))
         ledger.write_manifest(
             {
                 **{key: value for key, value in manifest.items() if key != "format"},
-                "updated": now(),
+                "updated": moment,
                 "counts": _counts(summary),
                 "cost": _cost(sessions),
                 "sessions": sessions,
@@ -121,9 +130,9 @@ def estimate_anew(ledger: Ledger, belief: Prior | None = None) -> pl.DataFrame:
     manifest = ledger.manifest()
     band = BandSection.model_validate(manifest["band"])
     counts = decide.count(ledger, manifest["verifier_fingerprint"], manifest["pilot"])
-    prior = decide.learn(counts, band) if belief is None else belief
+    prior = beliefs.learn(counts, band, ledger.earlier()) if belief is None else belief
     estimates = decide.estimate(counts, band, prior)
-    ledger.write_prior(decide.to_frame(prior))
+    ledger.write_prior(beliefs.to_frame(prior))
     ledger.write_estimates(estimates)
     return estimates
 
@@ -156,6 +165,65 @@ def tally(values: pl.Series) -> dict[str, int]:
     """How often each value comes, the most frequent first."""
     counted = values.alias("value").value_counts().sort(["count", "value"], descending=[True, False])
     return {str(row["value"]): int(row["count"]) for row in counted.iter_rows(named=True)}
+
+
+def step_of(manifest: Mapping[str, Any]) -> int | None:
+    """The training step of the checkpoint that a profile is of.
+
+    What the import of a trainer's log recorded; else the number in the model's path or revision, as trainers name their
+    folders: ``checkpoint-400``, ``global_step_400``, ``step-400``. None where neither tells.
+    """
+    imported = manifest.get("imported")
+    if isinstance(imported, dict) and isinstance(imported.get("step"), int):
+        return int(imported["step"])
+    asked = ((manifest.get("recipe") or {}).get("model") or {}).get("revision")
+    for name in (manifest["model"]["path"], asked):
+        found = STEP.search(name or "")
+        if found:
+            return int(found.group(1))
+    return None
+
+
+def inherit(ledger: Ledger, lineage: Sequence[Ledger]) -> None:
+    """Begin a profile's history with those of the profiles that it follows, such as of earlier checkpoints.
+
+    A row that the profile has already is not taken twice. The caller holds the profile for writing.
+    """
+    if not lineage:
+        return
+    frames = [ledger.history(), *(one.history() for one in lineage)]
+    whole = pl.concat(frames).unique(maintain_order=True).sort("date", maintain_order=True)
+    if whole.height > frames[0].height:
+        ledger.write_history(whole)
+
+
+def _standing(manifest: Mapping[str, Any], summary: Summary, moment: str) -> dict[str, Any]:
+    """A row of the history."""
+    band = summary.band
+    return {
+        "date": moment,
+        "name": manifest["name"],
+        "model": manifest["model"]["path"],
+        "revision": manifest["model"]["revision"],
+        "step": step_of(manifest),
+        "protocol": manifest["protocol_fingerprint"],
+        "verifier": manifest["verifier_fingerprint"],
+        "low": band.low,
+        "high": band.high,
+        "confidence": band.confidence,
+        **{name: getattr(summary, name) for name in ("problems", "rollouts", "scored", "passes", "kept")},
+        **{outcome.value: summary.outcomes.get(outcome.value, 0) for outcome in Outcome},
+        "mean_pass_rate": summary.mean_pass_rate,
+    }
+
+
+def _remember(ledger: Ledger, row: Mapping[str, Any]) -> None:
+    """Add a row to the history, unless the profile stands where its last row says."""
+    history = ledger.history()
+    own = history.filter(pl.col("protocol") == row["protocol"])
+    if own.height and {**own.row(-1, named=True), "date": row["date"]} == row:
+        return
+    ledger.write_history(pl.concat([history, pl.DataFrame([row], schema=HISTORY)]))
 
 
 def _counts(summary: Summary) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Owns the questions, not their printing. Must not write, sample or verify.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -259,17 +260,34 @@ def audited(ledger: Ledger) -> tuple[pl.DataFrame, str]:
     return decide.with_audit(estimates, audit), "current"
 
 
-def grouping(problems: pl.DataFrame) -> tuple[str | None, pl.DataFrame]:
-    """Group problems by the first metadata key that every one of them has and that names from 2 to 40 groups.
+def grouping(problems: pl.DataFrame, by: str | None = None) -> tuple[str | None, pl.DataFrame]:
+    """The metadata key that problems are grouped by, and the group of each.
+
+    Args:
+        problems: ``Ledger.problems()``.
+        by: The key; None takes the first usual one that names few groups and is there for every problem.
 
     Returns:
-        The key, and ``problem_id`` with its ``group`` in the order given; without such a key None and no rows.
+        The key, None where there is none; and ``problem_id``, ``group`` (null where a problem lacks it).
+
+    Raises:
+        UsageError: no problem has the key asked for; names those there are.
     """
-    for key in ("family", "subject", "level", "source", "data_source"):
+    for key in (by,) if by is not None else ("family", "subject", "topic", "level", "source", "data_source"):
         named = problems.select("problem_id", pl.col("metadata").str.json_path_match(f"$.{key}").alias("group"))
-        if named["group"].null_count() == 0 and 1 < named["group"].n_unique() <= 40:
+        groups, missing = named["group"].n_unique(), named["group"].null_count()
+        if by is None and missing == 0 and 1 < groups <= 40:
             return key, named
-    return None, named.clear()
+        if by is not None and missing < named.height:
+            return key, named
+    if by is not None:
+        known = sorted({key for text in problems["metadata"].head(1000) for key in json.loads(text)})
+        raise UsageError(
+            f"no problem has {by!r} in its metadata",
+            where="--by",
+            hint=f"there are: {', '.join(known)}" if known else "the problems have no metadata",
+        )
+    return None, problems.select("problem_id", pl.lit(None, dtype=pl.String).alias("group"))
 
 
 def _families(

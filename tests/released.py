@@ -9,7 +9,7 @@ from typing import Any
 
 from builders import FINGERPRINT, manifest, rollout, verdict
 
-from curate import decide
+from curate import beliefs, decide
 from curate.ledger import Ledger
 from curate.publish.release import filter
 from curate.recipe import BandSection
@@ -48,7 +48,7 @@ def release_of(folder: Path, problems: Sequence[Problem], **protocol: Any) -> Pa
         kinds = (VerdictKind.PASS, VerdictKind.FAIL)
         ledger.append_verdicts(FINGERPRINT, [verdict(name, index, kinds[index % 2]) for name, index in drawn])
     counts = decide.count(ledger, FINGERPRINT, 8)
-    prior = decide.learn(counts, BandSection())
-    ledger.write_prior(decide.to_frame(prior))
+    prior = beliefs.learn(counts, BandSection())
+    ledger.write_prior(beliefs.to_frame(prior))
     ledger.write_estimates(decide.estimate(counts, BandSection(), prior))
     return filter(ledger.path, to=folder / "out").path

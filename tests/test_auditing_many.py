@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from builders import FINGERPRINT, manifest, problem
 
-from curate import decide, parts, spool
+from curate import beliefs, decide, parts, spool
 from curate.layout import ROLLOUTS, VERDICTS
 from curate.ledger import Ledger
 from curate.recipe import BandSection
@@ -61,8 +61,8 @@ def profile_of(folder: Path, rollouts: int) -> Ledger:
             file = folder / folder_name / f"{begun + place:06d}.parquet"
             part.with_columns(missing).select(schema.names()).cast(dict(schema)).write_parquet(file)
     counts = decide.count(made, FINGERPRINT, 8)
-    belief = decide.learn(counts, BandSection())
-    made.write_prior(decide.to_frame(belief))
+    belief = beliefs.learn(counts, BandSection())
+    made.write_prior(beliefs.to_frame(belief))
     made.write_estimates(decide.estimate(counts, BandSection(), belief))
     return made
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from builders import counts, manifest, problem
 
-from curate import decide
+from curate import beliefs, decide
 from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.viewing import grouping, overview
@@ -18,11 +18,11 @@ def profile(folder: Path, *rows: dict[str, int]) -> Ledger:
     """A profile of counts alone."""
     ledger = Ledger(folder)
     frame = counts(*rows)
-    prior = decide.learn(frame, BandSection())
+    prior = beliefs.learn(frame, BandSection())
     with ledger.writing():
         ledger.write_problems([problem(name) for name in frame["problem_id"]], ["?"] * frame.height)
         ledger.write_manifest(manifest())
-        ledger.write_prior(decide.to_frame(prior))
+        ledger.write_prior(beliefs.to_frame(prior))
         ledger.write_estimates(decide.estimate(frame, BandSection(), prior))
     return ledger
 
@@ -37,7 +37,7 @@ def audited(ledger: Ledger, **columns: list[object]) -> None:
     )
     if "reasons" not in columns:
         frame = frame.with_columns(reasons=pl.lit([], pl.List(pl.String)))
-    ledger.write_audit(frame, pl.DataFrame({"problem_id": []}))
+    ledger.write_audit(frame, pl.LazyFrame({"problem_id": []}))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ COMMANDS = {
     "publish": "curate.cli.publish",
     "report": "curate.cli.report",
     "show": "curate.cli.show",
+    "compare": "curate.cli.compare",
+    "schedule": "curate.cli.schedule",
     "doctor": "curate.cli.doctor",
 }
 """Command -> module with a ``command``, in the order of a user's work."""

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 )
 @click.option("--shard", type=Shard(), help="Only the I-th of N parts of the problems; all may write into one folder.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and draw nothing.")
-@click.option("--like", metavar="DIR", multiple=True, help="With --dry-run: predict from this similar profile.")
+@click.option(
+    "--like",
+    metavar="DIR",
+    multiple=True,
+    help="An earlier profile of the same problems: what it knows need not be measured again. Oldest first.",
+)
 @click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Change one setting of the recipe.")
 @as_json
 def command(
@@ -47,6 +52,7 @@ def command(
     Example:
       curate profile recipes/demo.yaml --fixed 64
       curate profile recipes/demo.yaml --fixed 64 --set sampling.seed=1 --into profiles/demo-seed1
+      curate profile recipes/demo.yaml --set model.path=checkpoints/200 --like profiles/demo --into profiles/demo-200
     """
     from curate import planning, profiling
     from curate import recipe as recipes
@@ -58,7 +64,7 @@ def command(
         print_json(plan) if as_json else _print_plan(plan)
         return
     with progress.bar() as report:
-        summary = profiling.profile(settings, into=into, fixed_n=fixed, shard=shard, report=report)
+        summary = profiling.profile(settings, into=into, fixed_n=fixed, shard=shard, like=like, report=report)
     print_json(summary) if as_json else texts.print_summary(summary)
 
 
@@ -70,6 +76,8 @@ def _print_plan(plan: Plan) -> None:
     click.echo(f"rollouts  {'about ' if plan.share_decided else ''}{plan.rollouts:,} to draw, {plan.held:,} on disk")
     if plan.share_decided is not None:
         click.echo(f"decided   about {plan.share_decided:.0%} of the problems")
+    if plan.saved is not None:
+        click.echo(f"saved     about {plan.saved:.0%}: so many fewer than without --like")
     if plan.tokens is not None:
         click.echo(f"tokens    about {plan.tokens:,.0f}")
     if plan.seconds is not None:

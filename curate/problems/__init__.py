@@ -11,12 +11,13 @@ import json
 import re
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import polars as pl
 
 from curate.errors import ProblemsError
 from curate.problems.duplicates import distinct_ids, set_duplicates_aside
-from curate.problems.files import Row, Source, open_file
+from curate.problems.files import Row, Source, lines, open_file
 from curate.problems.hub import open_folder, open_hub
 from curate.problems.rows import EMPTY_ANSWER, EMPTY_QUESTION, MISSING, lookup, missing_column, to_problem
 from curate.recipe import ProblemsSection, digest, resolve_path
@@ -47,11 +48,11 @@ def load(section: ProblemsSection) -> ProblemSet:
     ``answer`` and ``id`` may reach into nested columns: ``reward_model.ground_truth``.
 
     Returns:
-        As many problems as rows were read, at most ``limit``.
+        As many problems as rows were read, at most ``limit``; of those, the ones that the file ``ids`` lists.
 
     Raises:
         ProblemsError: the source cannot be read or holds no rows, a column is missing, ids are missing or ambiguous,
-            or ``answer_pattern`` finds nothing in any row.
+            ``answer_pattern`` finds nothing in any row, or the file of ids cannot be read or lists one that no row has.
     """
     source = _open(section)
     pattern = re.compile(section.answer_pattern, re.MULTILINE) if section.answer_pattern else None
@@ -80,6 +81,8 @@ def load(section: ProblemsSection) -> ProblemSet:
         _refuse_wrong_pattern(problems, section, source)
     problems = distinct_ids(problems, lambda position: source.place(numbers[position]), section.id)
     problems = set_duplicates_aside(problems)
+    if section.ids is not None:
+        problems = _only(problems, section.ids, source)
     return ProblemSet(tuple(problems), source.identity, fingerprint(problems), source.license)
 
 
@@ -91,6 +94,20 @@ def fingerprint(problems: list[Problem] | tuple[Problem, ...]) -> str:
             for p in problems
         )
     )
+
+
+def _only(problems: list[Problem], name: str, source: Source) -> list[Problem]:
+    """The problems that a file of ids lists, in source order."""
+    file = resolve_path(name) or Path(name)
+    wanted = {line.decode(errors="replace").strip() for _, line in lines(file)} - {""}
+    missing = wanted.difference(problem.problem_id for problem in problems)
+    if missing:
+        raise ProblemsError(
+            f"{len(missing)} of its {len(wanted)} ids are not in {source.name}, {min(missing)!r} for one",
+            where=str(file),
+            hint="was it made for another source, revision or id column?",
+        )
+    return [problem for problem in problems if problem.problem_id in wanted]
 
 
 def _open(section: ProblemsSection) -> Source:

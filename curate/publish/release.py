@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from curate import decide, durable
+from curate import beliefs, decide, durable
 from curate.errors import LedgerError, RecipeError, ReleaseError, UsageError
 from curate.ledger import Ledger
 from curate.publish import card, histogram, rollouts, tables
@@ -108,7 +108,7 @@ def filter(
     claims = _claims(manifest["problems"].get("license") if license is None else license, language)
     estimates, audit = ledger.estimates(), ledger.audit()
     _refuse_without_audit(ledger, estimates, audit, genuine)
-    belief = decide.from_frame(ledger.prior())
+    belief = beliefs.from_frame(ledger.prior())
     estimates = decide.estimate(estimates, asked, belief)
     if genuine and audit is not None:
         estimates = decide.by_genuine_rate(estimates, audit, asked, belief)

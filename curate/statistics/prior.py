@@ -124,6 +124,8 @@ class Prior:
     """Shape (cells,): mass of each cell, all positive, summing to 1."""
     problems: int = 0
     """How many problems it was learned from; 0 for Jeffreys alone."""
+    classes: tuple[Prior, ...] = ()
+    """The priors of classes 1, 2, ... of problems that have a history; this one is class 0, the others'."""
 
 
 def to_theta(p: ArrayLike) -> Floats:
@@ -156,7 +158,7 @@ def jeffreys(grid: Grid) -> Prior:
     return Prior(grid, grid.widths / (np.pi / 2))
 
 
-def fit_prior(n: ArrayLike, k: ArrayLike, grid: Grid) -> Prior:
+def fit_prior(n: ArrayLike, k: ArrayLike, grid: Grid, towards: Floats | None = None, strength: float = 0.0) -> Prior:
     """Learn from the counts how pass rates are spread over the problems.
 
     Maximises ``sum_i log sum_j p_j^k_i (1-p_j)^(n_i-k_i) w_j`` over the densities that are linear in theta between
@@ -172,9 +174,12 @@ def fit_prior(n: ArrayLike, k: ArrayLike, grid: Grid) -> Prior:
             that looked only at the problem's rollouts will do: no correction is needed, none is made.
         k: Passes of each problem, from 0 to n; same shape as n. See ``LEARN_FROM`` for which rollouts to count.
         grid: The grid to learn on.
+        towards: Shape (cells,): what is expected beforehand, in the place of Jeffreys; then any number of problems
+            will do.
+        strength: As if so many problems had been seen that follow ``towards``, above 0.
 
     Returns:
-        The prior. Jeffreys alone below ``FEWEST_PROBLEMS`` problems.
+        The prior. Jeffreys alone below ``FEWEST_PROBLEMS`` problems, where nothing is expected beforehand.
 
     Raises:
         ValueError: counts that no problem can have.
@@ -183,15 +188,23 @@ def fit_prior(n: ArrayLike, k: ArrayLike, grid: Grid) -> Prior:
     counts = np.bincount(which.ravel(), minlength=rollouts.size)[rollouts > 0].astype(np.float64)
     rollouts, passes = rollouts[rollouts > 0], passes[rollouts > 0]
     problems = int(counts.sum())
-    if problems < FEWEST_PROBLEMS:
+    if problems < FEWEST_PROBLEMS and towards is None:
         return jeffreys(grid)
     knots = np.linspace(0.0, np.pi / 2, KNOTS)
     hats = np.maximum(0.0, 1.0 - np.abs(grid.theta[:, None] - knots) / knots[1]) * grid.widths[:, None]
     mass = hats.sum(axis=0)
     fits = np.concatenate(
-        [likelihood(grid, rollouts[rows], passes[rows]) @ hats for rows in chunks(rollouts.size, grid)]
+        [
+            np.zeros((0, KNOTS)),
+            *(likelihood(grid, rollouts[rows], passes[rows]) @ hats for rows in chunks(rollouts.size, grid)),
+        ]
     )
-    weights = _maximise(fits / mass, counts, PSEUDO_PROBLEMS * mass / mass.sum())
+    if towards is None:
+        pseudo = PSEUDO_PROBLEMS * mass / mass.sum()
+    else:
+        expected = np.interp(knots, grid.theta, towards / grid.widths) * mass
+        pseudo = strength * expected / expected.sum()
+    weights = _maximise(fits / mass, counts, np.maximum(pseudo, 1e-9))
     return Prior(grid, hats @ (weights / mass), problems)
 
 

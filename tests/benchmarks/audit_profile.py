@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 from audit_throughput import TARGET, Watch, frames, processor_seconds
 
-from curate import decide
+from curate import beliefs, decide
 from curate.auditing import audit
 from curate.layout import ROLLOUTS, VERDICTS
 from curate.ledger import Ledger
@@ -45,8 +45,8 @@ def made(folder: Path, rollouts: int, dense: bool = False) -> Ledger:
         given.select(ROLLOUTS.names()).cast(dict(ROLLOUTS)).write_parquet(folder / "rollouts" / name)
         given.select(VERDICTS.names()).cast(dict(VERDICTS)).write_parquet(folder / "verdicts" / FINGERPRINT / name)
     counts = decide.count(ledger, FINGERPRINT, 8)
-    belief = decide.learn(counts, BandSection())
-    ledger.write_prior(decide.to_frame(belief))
+    belief = beliefs.learn(counts, BandSection())
+    ledger.write_prior(beliefs.to_frame(belief))
     ledger.write_estimates(decide.estimate(counts, BandSection(), belief))
     return ledger
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from builders import FINGERPRINT, manifest, problem, rollout, verdict
 
-from curate import decide
+from curate import beliefs, decide
 from curate.cli.main import run
 from curate.ledger import Ledger
 from curate.recipe import BandSection
@@ -44,8 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             FINGERPRINT, [verdict(name, index, kind, reason=HARM, answer=HARM) for name, index, kind in drawn]
         )
         counts = decide.count(ledger, FINGERPRINT, 8)
-        prior = decide.learn(counts, BandSection())
-        ledger.write_prior(decide.to_frame(prior))
+        prior = beliefs.learn(counts, BandSection())
+        ledger.write_prior(beliefs.to_frame(prior))
         ledger.write_estimates(decide.estimate(counts, BandSection(), prior))
     return ledger.path
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 from builders import profile
 
-from curate import decide
+from curate import beliefs, decide
 from curate.ledger import Ledger
 from curate.recipe import BandSection
 from curate.records import Reason
@@ -31,8 +31,8 @@ def measured(folder: Path) -> Ledger:
 def finish(ledger: Ledger) -> Ledger:
     """Estimate a profile."""
     counts = decide.count(ledger, ledger.manifest()["verifier_fingerprint"], 8)
-    prior = decide.learn(counts, BandSection())
-    ledger.write_prior(decide.to_frame(prior))
+    prior = beliefs.learn(counts, BandSection())
+    ledger.write_prior(beliefs.to_frame(prior))
     ledger.write_estimates(decide.estimate(counts, BandSection(), prior))
     return ledger
 

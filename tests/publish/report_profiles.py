@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from builders import FINGERPRINT, manifest, problem, rollout, verdict
 
-from curate import decide
+from curate import beliefs, decide
 from curate.layout import PROBLEMS, ROLLOUTS, VERDICTS
 from curate.ledger import Ledger
 from curate.recipe import BandSection
@@ -26,8 +26,8 @@ TRICKS = "left\u202eright\u200b\x1b[2J\x00 " + r"\(\frac{1}{2}\)" + " {{ 7*7 }} 
 def finish(ledger: Ledger) -> None:
     """Estimate every problem, as the end of a run does."""
     counts = decide.count(ledger, FINGERPRINT, 8)
-    prior = decide.learn(counts, BandSection())
-    ledger.write_prior(decide.to_frame(prior))
+    prior = beliefs.learn(counts, BandSection())
+    ledger.write_prior(beliefs.to_frame(prior))
     ledger.write_estimates(decide.estimate(counts, BandSection(), prior))
 
 
@@ -161,8 +161,8 @@ def large(folder: Path, problems: int, characters: int) -> Ledger:
             set_aside=pl.lit(None), set_aside_why=pl.lit("")
         )
         whole = whole.select(decide.COUNTS.names()).cast(dict(decide.COUNTS))
-        prior = decide.learn(whole, BandSection())
-        ledger.write_prior(decide.to_frame(prior))
+        prior = beliefs.learn(whole, BandSection())
+        ledger.write_prior(beliefs.to_frame(prior))
         ledger.write_estimates(decide.estimate(whole, BandSection(), prior))
     return ledger
 

@@ -21,7 +21,7 @@ from released import committed_demo
 from report_profiles import SCRIPT, every_kind, finish
 
 import curate
-from curate import decide
+from curate import beliefs, decide
 from curate.auditing import FLAGS, audit
 from curate.cli.main import run
 from curate.errors import LedgerError, UsageError
@@ -58,7 +58,7 @@ def test_every_band_is_decided_as_filter_decides_it() -> None:
     pairs = [(n, k) for n in (1, 2, 4, 8, 12, 32, 128) for k in range(0, n + 1, max(1, n // 16))]
     frame = counts_frame(*({"n": n, "k": k} for n, k in pairs))
     own = BandSection(low=0.21, high=0.8, confidence=0.9)
-    prior = decide.learn(frame, own)
+    prior = beliefs.learn(frame, own)
     at = bands.edges(own)
     assert len(at) == 42
     n, k = np.array(pairs).T

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from report_profiles import SCRIPT, every_kind, large
 
-from curate import decide
+from curate import beliefs, decide
 from curate.auditing import audit
 from curate.ledger import Ledger
 from curate.publish.report import report
@@ -91,7 +91,7 @@ def visiting(browser: playwright.Browser) -> Iterator[Callable[..., Visit]]:
 def decided(ledger: Ledger, low: float, high: float) -> dict[str, int]:
     """What a release of another band would count, over the problems with a scored rollout."""
     band = BandSection(low=low, high=high)
-    estimates = decide.estimate(ledger.estimates(), band, decide.from_frame(ledger.prior()))
+    estimates = decide.estimate(ledger.estimates(), band, beliefs.from_frame(ledger.prior()))
     table = decide.with_audit(estimates, ledger.audit()).filter(pl.col("n") > 0)
     kept = table.filter(decide.kept()).height
     sides = {name: table.filter(pl.col("outcome") == name).height for name in ("too_hard", "too_easy", "undecided")}

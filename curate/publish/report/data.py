@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from curate import decide
+from curate import beliefs, decide
 from curate.ledger import Ledger
 from curate.publish.report import bands, examples, figures, texts
 from curate.records import Outcome, Reason
@@ -81,7 +81,7 @@ def build(
         estimates.drop("set_aside", "set_aside_why"), on="problem_id", how="inner", maintain_order="left"
     )
     table = table.with_columns(main_reason=decide.main_reason()).with_row_index("row")
-    belief = decide.from_frame(ledger.prior())
+    belief = beliefs.from_frame(ledger.prior())
     rollouts = examples.judged_rollouts(ledger, manifest["verifier_fingerprint"])
     told = texts.gather(table, ledger, rollouts, audit=view.audit == "current")
     folder = shlex.quote(str(ledger.path))
@@ -145,7 +145,7 @@ def _numbers(table: pl.DataFrame, view: Overview, belief: Prior) -> dict[str, An
         wrong=pl.col("p_label_wrong").round(3),
     )
     key, groups = grouping(table)
-    names = sorted(groups["group"].unique().to_list())
+    names = [] if key is None else sorted(groups["group"].unique().to_list())
     places = {name: place for place, name in enumerate(names)}
     kinds, kind = _coded(table["guess_kind"])
     tests, test = _coded(table["guess_verdict"])
