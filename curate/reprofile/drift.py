@@ -62,8 +62,9 @@ class Change:
     k_after: int
     pass_rate_before: float | None
     pass_rate_after: float | None
+    """Posterior means by each profile's own counts alone; None, as all below, where one has no scored rollout of it."""
     difference: float | None
-    """Posterior mean of the change; None, as the others below, where a profile has no scored rollout of it."""
+    """Posterior mean of the change."""
     low: float | None
     high: float | None
     """95% credible interval of it."""
@@ -183,7 +184,9 @@ def compare(a: str | Path, b: str | Path, *, by: str | None = None, fdr: float =
     )
     found = difference(first, n_before, k_before, second, n_after, k_after)
     judged = _judged(scored, found, fdr)
-    changes = _ordered(table.join(judged, on="problem_id", how="left", maintain_order="left"))
+    changes = _ordered(
+        table.join(judged.drop("group", "before", "after"), on="problem_id", how="left", maintain_order="left")
+    )
     entered, left = _crossings(changes)
     said = [
         _side(ledger, manifest, frame, judged, which)
@@ -228,11 +231,10 @@ def _decided(ledger: Ledger, manifest: Mapping[str, Any], band: BandSection) -> 
 def _table(pairs: Pairs, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """One row for each common problem, with counts and outcomes of both."""
     names = pl.DataFrame({"before": pairs.before, "problem_id": pairs.after})
-    rate = pl.when(pl.col("n") > 0).then(pl.col("pass_rate")).alias("pass_rate")
-    columns = ("n", "k", "pass_rate", "outcome")
+    columns = ("n", "k", "outcome")
     sides = []
     for which, frame, on in (("before", before, "before"), ("after", after, "problem_id")):
-        side = frame.with_columns(rate).select(
+        side = frame.select(
             pl.col("problem_id").alias(on), *(pl.col(name).alias(f"{name}_{which}") for name in columns)
         )
         sides.append((side, on))
@@ -245,7 +247,9 @@ def _table(pairs: Pairs, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFr
 def _judged(scored: pl.DataFrame, found: Difference, fdr: float) -> pl.DataFrame:
     unchanged = p_unchanged(found.log_factor)
     q = q_values(found.tail, unchanged)
-    return scored.select("problem_id", "group", "before", "after", "pass_rate_before", "pass_rate_after").with_columns(
+    return scored.select("problem_id", "group", "before", "after").with_columns(
+        pass_rate_before=found.before,
+        pass_rate_after=found.after,
         difference=found.mean,
         low=found.low,
         high=found.high,

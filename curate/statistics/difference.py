@@ -36,8 +36,9 @@ BINS = 512
 class Difference:
     """What is known of each problem's change; every array has the shape of the counts."""
 
-    mean: Floats
-    """Posterior mean of ``p_B - p_A``, in [-1, 1]."""
+    before: Floats
+    after: Floats
+    """Posterior means of the two pass rates."""
     low: Floats
     high: Floats
     """Equal-tailed credible interval of it."""
@@ -47,6 +48,12 @@ class Difference:
     """Posterior variance of it: variances of problems add."""
     log_factor: Floats
     """Logarithm of the Bayes factor for a change against none; below 0 speaks for none."""
+
+    @property
+    def mean(self) -> Floats:
+        """Posterior mean of ``p_B - p_A``, in [-1, 1]."""
+        result: Floats = self.after - self.before
+        return result
 
     @property
     def tail(self) -> Floats:
@@ -89,11 +96,11 @@ def difference(
         if (k < 0).any() or (k > n).any():
             raise ValueError("passes must lie between 0 and the number of rollouts")
     if not counts[0].size:
-        return Difference(*(np.zeros(shape) for _ in range(6)))
+        return Difference(*(np.zeros(shape) for _ in range(7)))
     distinct, which = np.unique(np.stack([values.ravel() for values in counts]), axis=1, return_inverse=True)
     grid = Grid(np.union1d(before.grid.boundaries, after.grid.boundaries))
     first, second = (_on(grid, prior) for prior in (before, after))
-    found = np.empty((6, distinct.shape[1]))
+    found = np.empty((7, distinct.shape[1]))
     for rows in chunks(distinct.shape[1], grid):
         found[:, rows] = _differ(first, second, distinct[:, rows], level)
     return Difference(*(values[which.ravel()].reshape(shape) for values in found))
@@ -144,7 +151,7 @@ def q_values(tails: ArrayLike, unchanged: ArrayLike) -> Floats:
 
 
 def _differ(first: Prior, second: Prior, counts: Ints, level: float) -> Floats:
-    """The six figures of ``Difference`` for each column of counts, shape (6, columns)."""
+    """The seven figures of ``Difference`` for each column of counts, shape (7, columns)."""
     n_first, k_first, n_second, k_second = counts
     a, b = masses(first, n_first, k_first), masses(second, n_second, k_second)
     p = first.grid.p
@@ -160,7 +167,7 @@ def _differ(first: Prior, second: Prior, counts: Ints, level: float) -> Floats:
     spread = np.clip(np.roll(np.fft.irfft(binned[1] * binned[0].conj(), size, axis=1), BINS, axis=1), 0.0, None)
     interval = np.clip([_quantile(spread, q) for q in ((1 - level) / 2, (1 + level) / 2)], -1.0, 1.0)
     figures = [np.clip(decrease, 0.0, 1.0), np.maximum(variance, 0.0), factor]
-    return np.stack([means[1] - means[0], *interval, *figures])
+    return np.stack([*means, *interval, *figures])
 
 
 def _on(grid: Grid, prior: Prior) -> Prior:
