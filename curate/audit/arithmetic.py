@@ -31,9 +31,8 @@ _TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+|\S")
 FLOATING = 10
 """Decimals from which on a number is what a machine calculated, such as ``0.7000000000000001``."""
 
-_PLAIN = r"([0-9]{1,18})(?:\.([0-9]{1,18}))?"
-_SIMPLE = re.compile(rf"{_PLAIN}(?: *([-+*/]) *{_PLAIN})?")
-_RATIO = re.compile(r"\(\(([0-9]{1,18})\)/\(([0-9]{1,18})\)\)")
+_OPERAND = r"(?:([0-9]{1,18})(?:\.([0-9]{1,18}))?|\(\(([0-9]{1,18})\)/\(([0-9]{1,18})\)\))"
+_SIMPLE = re.compile(rf"{_OPERAND}(?: *([-+*/]) *{_OPERAND})?")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _LITERAL = re.compile(r"\(*[-+]?(?:\d[\d,]*(?:\.(\d+))?|\.(\d+))(%?)\)*")
 
@@ -123,25 +122,30 @@ def near(a: Value, b: Value, part: float) -> bool:
 
 
 def simple(expression: str) -> tuple[Value | None, bool] | None:
-    """The value of one of the commonest expressions, without a descent, and whether there is an operator in it.
+    """The value of one of the commonest expressions, without a descent, and whether it is more than a number.
 
     Returns:
-        None for another expression than a number, two numbers and a sign between them, or ``((3)/(4))``.
+        None for another expression than a number, ``((3)/(4))``, or two of these and a sign between them.
     """
-    if expression[:2] == "((":
-        ratio = _RATIO.fullmatch(expression)
-        return (_divided(int(ratio[1]), int(ratio[2])), True) if ratio else None
     found = _SIMPLE.fullmatch(expression)
     if found is None:
         return None
-    a, part, sign, b, other = found.groups()
-    left: Value = int(a) if part is None else Fraction(int(a + part), 10 ** len(part))
+    a, part, top, bottom, sign, b, other, above, below = found.groups()
+    left = _operand(a, part, top, bottom)
     if sign is None:
-        return left, False
-    right: Value = int(b) if other is None else Fraction(int(b + other), 10 ** len(other))
+        return left, a is None
+    right = _operand(b, other, above, below)
+    if left is None or right is None:
+        return None, True
     if sign == "/":
         return _divided(left, right), True
     return left * right if sign == "*" else left + right if sign == "+" else left - right, True
+
+
+def _operand(whole: str | None, part: str | None, top: str, bottom: str) -> Value | None:
+    if whole is None:
+        return _divided(int(top), int(bottom))
+    return int(whole) if part is None else Fraction(int(whole + part), 10 ** len(part))
 
 
 def _divided(a: Value, b: Value) -> Value | None:

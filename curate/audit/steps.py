@@ -95,14 +95,14 @@ def check(completion: str, answer: str | None) -> StepCheck:
     left: Side | None
     right: Side | None = None
     for n, (start, end) in enumerate(marks):
-        if (right is None or not right.fills) and (value := _plain_truth(text, ended, start, end)) is not None:
+        if right is not None and right.fills:
+            left = right
+        elif (value := _plain_truth(text, ended, start, end)) is not None:
             work.stated += 1
             work.results.append(value)
             work.unread = False
             right, ended = None, end
             continue
-        if right is not None and right.fills:
-            left = right
         else:
             left_from = max(ended, start - WINDOW)
             left = sides.left_side(text[left_from:start], left_from == ended)
@@ -136,7 +136,7 @@ def _plain_truth(text: str, ended: int, start: int, end: int) -> int | None:
     if behind is None or before is None:
         return None
     b, sign, a, word = before.groups()
-    if word and (word[::-1].lower() in wording.WORKING or word == "dna"):
+    if word and ((word := word[::-1].lower()) == "and" or word in wording.WORKING):
         return None
     left, right, value = int(a[::-1]), int(b[::-1]), int(behind[1])
     if sign == "/":
