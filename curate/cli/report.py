@@ -12,8 +12,15 @@ from curate.cli.options import as_json, print_json, profile_argument
 @click.command(name="report")
 @profile_argument
 @click.option("--to", metavar="FILE.html", type=click.Path(path_type=Path), help="[default: DIR/report.html]")
+@click.option(
+    "--since",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A profile at an earlier checkpoint; the last one named is compared with.",
+)
 @as_json
-def command(profile: Path, to: Path | None, as_json: bool) -> None:
+def command(profile: Path, to: Path | None, since: tuple[Path, ...], as_json: bool) -> None:
     """Write the page of the profile DIR: one HTML file that needs no network, to be opened or sent around.
 
     It shows the verdict, the pass rates with a band that can be dragged, every reason with its next step, how sure all
@@ -22,11 +29,11 @@ def command(profile: Path, to: Path | None, as_json: bool) -> None:
     \b
     Example:
       curate report profiles/demo
-      curate report profiles/demo --to out/demo.html
+      curate report profiles/step-200 --since profiles/step-100 --to out/step-200.html
     """
     from curate.publish.report import report
 
-    page = report(profile, to=to)
+    page = report(profile, to=to, since=since)
     if as_json:
         print_json(page)
         return

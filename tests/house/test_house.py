@@ -25,9 +25,10 @@ RANK = {
     "decide": 6,
     **dict.fromkeys(["scheduler", "summary", "provenance"], 7),
     **dict.fromkeys(["profiling", "importing", "changes", "viewing", "asking"], 8),
-    **dict.fromkeys(["planning", "verifying", "probing", "publish", "reprofile"], 9),
-    **dict.fromkeys(["auditing", "rewarding"], 10),
-    "cli": 11,
+    **dict.fromkeys(["planning", "verifying", "probing", "reprofile"], 9),
+    **dict.fromkeys(["auditing", "publish"], 10),
+    "rewarding": 11,
+    "cli": 12,
 }
 """Room -> how far to the right it stands: a room imports only rooms of a lower rank, and itself."""
 

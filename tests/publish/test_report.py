@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 from builders import counts as counts_frame
+from builders import profile
 from released import committed_demo
 from report_profiles import SCRIPT, every_kind, finish
 
@@ -27,8 +28,10 @@ from curate.cli.main import run
 from curate.errors import LedgerError, UsageError
 from curate.ledger import Ledger
 from curate.publish.report import bands, data, excerpts, report, texts
+from curate.publish.report.page import render
 from curate.recipe import BandSection
 from curate.records import Reason
+from curate.summary import Session, now, sum_up
 from curate.viewing import FLAG_MEANING, MEANING, TO_DO
 
 
@@ -219,8 +222,7 @@ def test_what_moved_and_the_band_over_time_have_their_place(ledger: Ledger, tmp_
     }
     row = {"revision": "abc", "kept": 1, "too_hard": 1, "too_easy": 2, "undecided": 0, "mean_pass_rate": 0.25}
     history = [{"date": "2026-01-01", "step": None, **row}, {"date": "2026-02-01", "step": 7, **row, "kept": 5}]
-    report(ledger.path, to=tmp_path / "page.html", comparison=comparison, history=history)
-    text = (tmp_path / "page.html").read_text()
+    text = render(data.build(ledger.path, comparison, history))
     assert SCRIPT not in text
     assert re.search(r"<th>in_band</th>\s*<td[^>]*>3</td><td[^>]*>2</td>", text)
     assert re.search(r"<th>too_hard</th>\s*<td[^>]*>1</td><td[^>]*>0</td>", text)
@@ -231,6 +233,24 @@ def test_what_moved_and_the_band_over_time_have_their_place(ledger: Ledger, tmp_
     plain = report(ledger.path, to=tmp_path / "plain.html").path.read_text()
     assert 'id="comparison"' not in plain
     assert 'id="history"' not in plain
+
+
+def test_the_page_of_a_later_checkpoint_shows_what_moved(tmp_path: Path) -> None:
+    outcomes = {"fell": [[True] * 40, [False] * 40], "stays": [[True, False] * 20] * 2}
+    profiles = []
+    for step in (0, 1):
+        ledger = profile(tmp_path / f"step-{step}", {name: drawn[step] for name, drawn in outcomes.items()})
+        session = Session("profile", "none", now(), 0.0, 0, 0, 0, 0, 0, 0)
+        with ledger.writing():
+            ledger.write_manifest({**ledger.manifest(), "name": f"step-{step}"})
+            sum_up(ledger, session)
+        profiles.append(ledger.path)
+    text = curate.report(profiles[1], since=[profiles[0]]).path.read_text()
+    moved = text[text.index('id="comparison"') :]
+    assert moved.index("step-0") < moved.index("fell")
+    assert moved.index('id="history"') < moved.index("<polyline")
+    assert run(["report", str(profiles[1]), "--since", str(profiles[0]), "--to", str(tmp_path / "same.html")]) == 0
+    assert (tmp_path / "same.html").read_text() == text
 
 
 # -- how much is on it -----------------------------------------------------------------------------------------------

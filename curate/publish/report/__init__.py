@@ -5,14 +5,16 @@ Owns the call and the file. Must not sample, verify or audit: it reads what a pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from curate import durable
 from curate.errors import UsageError
+from curate.ledger import Ledger
 from curate.publish.report import data, page
+from curate.reprofile.drift import compare, report_section
+from curate.reprofile.history import history
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,7 @@ def report(
     profile: str | Path,
     *,
     to: str | Path | None = None,
-    comparison: Mapping[str, Any] | None = None,
-    history: Sequence[Mapping[str, Any]] | None = None,
+    since: Sequence[str | Path] = (),
 ) -> Page:
     """Write the page of a profile: one HTML file, with no need of a network or of anything beside it.
 
@@ -49,17 +50,20 @@ def report(
         profile: The profile's folder. Its audit and its rollouts are shown where there are any.
         to: The file, ending in ``.html`` or ``.htm``; None is ``report.html`` in the profile's folder. An older one is
             replaced.
-        comparison: What moved between two checkpoints, in the form that ``data.build`` describes.
-        history: The band over time, likewise.
+        since: Profiles of the same problems at earlier checkpoints, oldest first: the page shows what moved since the
+            last of them, and the band over all of them. Without any, the history that the profile itself holds.
 
     Raises:
-        UsageError: the file's name is not that of a page.
+        UsageError: the file's name is not that of a page, or an earlier profile has no problem in common.
         LedgerError: there is no finished profile there, or the file cannot be written.
     """
     target = Path(profile) / "report.html" if to is None else Path(to)
     if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
         raise UsageError("a report is a file that ends in .html", where=str(target), hint="--to FILE.html")
-    content = data.build(profile, comparison, history)
+    Ledger(profile).manifest()  # what is no profile is told so, before anything is compared with it
+    moved = report_section(compare(since[-1], profile)) if since else None
+    known = history([*since, profile])
+    content = data.build(profile, moved, known if len(known) > 1 else None)
     text = page.render(content).encode()
     durable.write(target, lambda file: file.write_bytes(text))
     summary = content.overview.summary
