@@ -19,12 +19,12 @@ import numpy as np
 from curate.statistics import ability
 from curate.statistics.prior import FEWEST_PROBLEMS, Floats, Grid, Ints, Prior, chunks, fit_prior, likelihood
 
-MOST_CLASSES = 12
-FEWEST_IN_CLASS = 25
+MOST_CLASSES = 20
+FEWEST_IN_CLASS = 15
 """A class has at least so many problems on average."""
 STRENGTH = 30.0
 """How many problems of a class its prediction is worth; many more where the share of the prediction is small."""
-SURE, LIKELY = 0.93, 0.8
+SURE, LIKELY = 0.9, 0.7
 """From this predicted mass of one side on, a class begins with a quarter of the pilot, or with half of it."""
 ROUNDS = 30
 """Of the search for classes."""
