@@ -180,7 +180,7 @@ def test_plan_predicts_from_a_similar_profile_and_says_when_it_guesses(tmp_path:
     assert guess.tokens is None
     told = plan(other, into=tmp_path / "b" / "out", like=[tmp_path / "a" / "out"])
     assert not told.guess
-    actual = profile(other, into=tmp_path / "b" / "out")
+    actual = profile(other, into=tmp_path / "b" / "out", like=[tmp_path / "a" / "out"])
     assert told.rollouts == pytest.approx(actual.rollouts, rel=0.25)
     assert told.tokens == pytest.approx(20 * actual.rollouts, rel=0.3)
     assert summary.problems == 300
