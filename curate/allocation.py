@@ -290,7 +290,7 @@ class Adaptive:
         going_on = table.continues[self._bucket(track), track.n, track.k]
         if going_on and track.stage + 1 < len(self._ends) and table.nearly[track.n, track.k]:
             return 0  # until the others have made the prior sharper, which may decide it without another rollout
-        return min(self._budget.step, self._budget.cap - track.position) if going_on else 0
+        return min(table.step, self._budget.cap - track.position) if going_on else 0
 
     def _bucket(self, track: Track) -> int:
         if not self._mean_tokens or not track.pilot_tokens:
@@ -311,7 +311,7 @@ class Adaptive:
             before = history(self._earlier, [track.problem.problem_id for track in taught])
             self.prior = warm.fit_classes(len(self._pilots) - 1, of, *before, n, k, self._grid)
         budget = self._budget
-        each = zip((self.prior, *self.prior.classes), self._pilots, strict=True)
+        each = zip((self.prior, *self.prior.classes), [None, *self._pilots[1:]], strict=True)
         tables = [table_of(prior, self._band, budget, pilot) for prior, pilot in each]
         self._tables.append(tables)
         if self._limited:
@@ -357,7 +357,7 @@ def expected_of(
     counts, size = history(known, known["problem_id"]), int(known["prior_class"].to_numpy().max())
     prior = warm.expect(size, known["prior_class"].to_numpy(), *counts, grid)
     of = dict(known.select("problem_id", "prior_class").iter_rows())
-    pilots = {0: budget.pilot, **dict(known.select("prior_class", "pilot").unique().iter_rows())}
+    pilots = {0: None, **dict(known.select("prior_class", "pilot").unique().iter_rows())}
     many = Counter(of.get(problem.problem_id, 0) for problem in problems)
     rollouts = decided = 0.0
     for number, count in many.items():
@@ -369,14 +369,17 @@ def expected_of(
 
 
 def table_of(prior: Prior, band: BandSection, budget: BudgetSection, pilot: int | None = None) -> StoppingTable:
-    """The stopping table of a recipe's band and budget, for every cost of ``COSTS``; with another pilot where given."""
+    """The stopping table of a recipe's band and budget, for every cost of ``COSTS``.
+
+    With another pilot, no step is larger than that: who is all but decided is not asked much at once.
+    """
     return stopping_table(
         prior,
         band.low,
         band.high,
         confidence=band.confidence,
         pilot=budget.pilot if pilot is None else pilot,
-        step=budget.step,
+        step=budget.step if pilot is None else min(budget.step, pilot),
         cap=budget.cap,
         price=budget.price,
         costs=COSTS,
