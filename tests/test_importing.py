@@ -21,6 +21,7 @@ from curate.errors import LedgerError, ProblemsError, ReleaseError, UsageError
 from curate.importing import import_every_step, import_rollouts
 from curate.ledger import Ledger
 from curate.publish.release import filter
+from curate.publish.report import report
 from curate.recipe import VerifierSection
 from curate.verifying import verify
 from curate.viewing import overview, problem
@@ -317,7 +318,7 @@ def test_a_signal_leaves_everything_safe_and_exits_3(tmp_path: Path, number: sig
 # -- third-party files ----------------------------------------------------------------------------------------------
 
 
-def test_qwens_800_completions_import_verify_audit_and_filter(tmp_path: Path, third_party_data: Path) -> None:
+def test_qwens_800_completions_import_verify_audit_filter_and_report(tmp_path: Path, third_party_data: Path) -> None:
     log = third_party_data / "rollouts" / "qwen25math_math100x8.jsonl"
     columns = {"completion": "code", "reward": "score", "answer": "gt", "problem_id": "idx"}
     into = tmp_path / "out"
@@ -331,6 +332,8 @@ def test_qwens_800_completions_import_verify_audit_and_filter(tmp_path: Path, th
     assert audit(into, workers=1).rollouts == 800
     release = filter(into, to=tmp_path / "release")
     assert release.rows["default"] + release.rows["excluded"] == 100
+    page = report(into)
+    assert (page.problems, page.rollouts, page.kept) == (100, 800, release.rows["default"])
 
 
 def test_four_models_5276_completions_are_four_profiles(tmp_path: Path, third_party_data: Path) -> None:
@@ -361,6 +364,8 @@ def test_four_models_5276_completions_are_four_profiles(tmp_path: Path, third_pa
         release = filter(into, to=tmp_path / "releases" / model, band=(0.0, 1.0))
         assert release.rows["default"] + release.rows["excluded"] == 1319
         assert release.rows["default"] > 1200
+        page = report(into, to=tmp_path / f"{model}.html")
+        assert (page.problems, page.rollouts, page.kept) == (1319, 1319, 0)
     assert total == 5276
 
 
