@@ -287,6 +287,8 @@ class Adaptive:
         if track.stage >= len(self._tables) or track.position >= self._ends[track.stage]:
             return 0
         table = self._tables[track.stage][track.prior_class]
+        if track.position < table.pilot:
+            return table.pilot - track.position
         going_on = table.continues[self._bucket(track), track.n, track.k]
         if going_on and track.stage + 1 < len(self._ends) and table.nearly[track.n, track.k]:
             return 0  # until the others have made the prior sharper, which may decide it without another rollout
@@ -304,14 +306,17 @@ class Adaptive:
             self._mean_tokens = sum(track.pilot_tokens / track.pilot for track in taught) / len(taught)
         n = np.array([track.n for track in taught], dtype=np.int64)
         k = np.array([track.k for track in taught], dtype=np.int64)
+        holds = False
         if self._earlier is None:
             self.prior = priors.fit_prior(n, k, self._grid)
         else:
             of = np.array([track.prior_class for track in taught], dtype=np.int64)
             before = history(self._earlier, [track.problem.problem_id for track in taught])
-            self.prior = warm.fit_classes(len(self._pilots) - 1, of, *before, n, k, self._grid)
+            self.prior, holds = warm.fit_classes(len(self._pilots) - 1, of, *before, n, k, self._grid)
         budget = self._budget
-        each = zip((self.prior, *self.prior.classes), [None, *self._pilots[1:]], strict=True)
+        # A history that does not hold gives no shorter pilots either: they would only decide early.
+        pilots = [pilot if holds and number else None for number, pilot in enumerate(self._pilots)]
+        each = zip((self.prior, *self.prior.classes), pilots, strict=True)
         tables = [table_of(prior, self._band, budget, pilot) for prior, pilot in each]
         self._tables.append(tables)
         if self._limited:

@@ -31,7 +31,7 @@ def learn(counts: pl.DataFrame, band: BandSection, earlier: pl.DataFrame | None 
     if earlier is None:
         return prior.fit_prior(n, k, grid)
     of, classes = counts["prior_class"].to_numpy(), int(earlier["prior_class"].to_numpy().max())
-    return warm.fit_classes(classes, of, *history(earlier, counts["problem_id"]), n, k, grid)
+    return warm.fit_classes(classes, of, *history(earlier, counts["problem_id"]), n, k, grid)[0]
 
 
 def each_class(frame: pl.DataFrame, belief: Prior) -> Iterator[tuple[Prior, np.ndarray]]:

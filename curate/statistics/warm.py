@@ -7,7 +7,7 @@ Problems that should have like pass rates make a class, and each class has a pri
 the ability model, each problem's earlier posterior shifted by the ability and widened by the spread that the new counts
 themselves show, mixed with the prior that all problems have together. The share of the prediction is learned from the
 new counts: a history that says nothing of them (shuffled, reversed, of another kind of problem) gets a share near 0,
-and what is left is what a run without any history would believe.
+and below a half it is let go: what is left is what a run without any history would believe.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ MOST_CLASSES = 20
 FEWEST_IN_CLASS = 15
 """A class has at least so many problems on average."""
 STRENGTH = 30.0
-"""How many problems of a class its prediction is worth; many more where the share of the prediction is small."""
+"""How many problems of a class its prediction is worth; more where the share of the prediction is smaller."""
+HOLDS = 0.5
+"""Below this share of the prediction the history does not hold, and is let go whole: priors, tables and pilots."""
 SURE, LIKELY = 0.9, 0.7
 """From this predicted mass of one side on, a class begins with a quarter of the pilot, or with half of it."""
 ROUNDS = 30
@@ -95,7 +97,7 @@ def expect(classes: int, of: Ints, n: Ints, k: Ints, grid: Grid) -> Prior:
     return replace(all_together, classes=tuple(priors))
 
 
-def fit_classes(classes: int, of: Ints, n: Ints, k: Ints, drawn: Ints, passed: Ints, grid: Grid) -> Prior:
+def fit_classes(classes: int, of: Ints, n: Ints, k: Ints, drawn: Ints, passed: Ints, grid: Grid) -> tuple[Prior, bool]:
     """Learn the prior of each class from the new checkpoint's counts.
 
     Args:
@@ -108,27 +110,24 @@ def fit_classes(classes: int, of: Ints, n: Ints, k: Ints, drawn: Ints, passed: I
         grid: The grid to learn on.
 
     Returns:
-        The prior of the problems without a history, with those of the classes. A class of which no problem is given has
-        what all have together.
+        The prior of the problems without a history, with those of the classes, and whether the history holds. Where
+        it does not, and for a class of which no problem is given, a class has what all have together.
     """
     alike, known, fresh = fit_prior(drawn, passed, grid), of > 0, of == 0
     # Problems without a history may be of another kind than the rest: they have a prior of their own once it can be.
     own = fit_prior(drawn[fresh], passed[fresh], grid) if (drawn[fresh] > 0).sum() >= FEWEST_PROBLEMS else alike
     if not known.any():
-        return replace(own, classes=(own,) * classes)
+        return replace(own, classes=(own,) * classes), False
     together = fit_prior(drawn[known], passed[known], grid)
     predicted = ability.forecast(n[:, known], k[:, known], drawn[known], passed[known], grid)
     share = _share(drawn[known], passed[known], predicted, together)
-    priors = []
-    for name in range(1, classes + 1):
+    priors = [together] * classes
+    for name in np.unique(of[known]).tolist() if share >= HOLDS else []:
         inside = of[known] == name
-        if not inside.any():
-            priors.append(together)
-            continue
         base = share * predicted[inside].mean(axis=0) + (1.0 - share) * together.weights
         counts = drawn[known][inside], passed[known][inside]
-        priors.append(fit_prior(*counts, grid, towards=base / base.sum(), strength=STRENGTH / share**2))
-    return replace(own, classes=tuple(priors))
+        priors[name - 1] = fit_prior(*counts, grid, towards=base / base.sum(), strength=STRENGTH / share**2)
+    return replace(own, classes=tuple(priors)), share >= HOLDS
 
 
 def _expected(n: Ints, k: Ints, grid: Grid) -> Floats:

@@ -193,7 +193,10 @@ def test_run_profiles_the_anchors_then_what_may_have_changed_then_nothing(
     assert known.height == PROBLEMS
     moved_by = curate.compare(here / "profiles" / "step-100", into)
     assert (moved_by.fell, moved_by.common, moved_by.only_before) == (0, len(drawn), PROBLEMS - len(drawn))
-    assert moved_by.rose >= 10
+    # How many are sure by these few rollouts alone is a matter of how many were drawn; which ones they are is not.
+    rose = {one.problem_id for one in moved_by.changes if one.changed}
+    assert rose
+    assert rose <= {f"p{number}" for number in MIDDLE}
     assert run(asked) == 0
     again = json.loads(capsys.readouterr().out)["schedule"]
     assert (again["due"], again["measured"]) == (False, len(drawn))
