@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from curate.reprofile.history import history as history
     from curate.reprofile.policy import Policy as Policy
     from curate.reprofile.running import run_schedule as run_schedule
+    from curate.rewarding import close_rewards as close_rewards
     from curate.rewarding import reward as reward
     from curate.verifying import verify as verify
 
@@ -44,6 +45,7 @@ _CALLS = {
     "filter": ("curate.publish.release", "filter"),
     "export": ("curate.publish.export", "export"),
     "reward": ("curate.rewarding", "reward"),
+    "close_rewards": ("curate.rewarding", "close_rewards"),
     "report": ("curate.publish.report", "report"),
     "compare": ("curate.reprofile.drift", "compare"),
     "history": ("curate.reprofile.history", "history"),
@@ -57,6 +59,7 @@ _CALLS = {
 __all__ = [
     "Policy",
     "audit_profile",
+    "close_rewards",
     "compare",
     "emit_schedule",
     "export",

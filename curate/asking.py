@@ -22,6 +22,7 @@ from curate.engines import Engine
 from curate.errors import LedgerError, ProtocolChanged, Stopped, UsageError
 from curate.judging import Judge, verify_all
 from curate.ledger import Ledger
+from curate.logs.origin import UNKNOWN
 from curate.recipe import Recipe, SamplingSection
 from curate.recorder import Recorder
 from curate.records import Case, Judgement, Problem, Prompt, VerdictKind
@@ -119,7 +120,7 @@ def profiled_model(
     engine = engines.connect(opened.recipe.model, opened.recipe.engine, sampling)
     identity = engine.identity()
     before = opened.manifest["protocol"].get("model.revision")
-    if before is not None and before != identity.revision:
+    if before not in (None, UNKNOWN) and before != identity.revision:
         raise ProtocolChanged(
             f"the profile was made with model revision {before!r}, the recipe's is {identity.revision!r}",
             where=str(opened.ledger.path),

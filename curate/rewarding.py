@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from curate import verifiers
 from curate.errors import UsageError, VerifierError
@@ -26,6 +26,9 @@ from curate.publish.release import read
 from curate.publish.trainers import unpacked
 from curate.recipe import VerifierSection
 from curate.records import Case, Judgement, Message, Problem, Prompt
+from curate.verifiers.pool import VerifierPool
+
+Result = TypeVar("Result")
 
 ENDS = (
     *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<end_of_turn>", "<|end|>", "<|return|>"),
@@ -34,6 +37,9 @@ ENDS = (
 """How a completion ends where a trainer decodes it with its special tokens, as OpenRLHF does."""
 
 Judge = Callable[[Sequence[Case]], list[Judgement]]
+
+_POOLS: list[VerifierPool] = []
+"""The pools of this process's reward functions: trainers keep such functions, and nobody hands them back."""
 
 
 def reward(
@@ -47,8 +53,8 @@ def reward(
 ) -> Callable[..., Any]:
     """The verifier that measured a release, as the reward function of a trainer.
 
-    Worker processes start with the first call and stay. The function may be called from any thread, and inside a
-    running event loop (which waits meanwhile).
+    Worker processes start with the first call and stay until the process ends, or ``close_rewards``. The function may be
+    called from any thread, and inside a running event loop (which waits meanwhile).
 
     Args:
         release: The folder; its manifest names the verifier.
@@ -89,6 +95,12 @@ def reward(
     return function
 
 
+def close_rewards() -> None:
+    """End the worker processes of every reward function that was made here; those functions raise when called again."""
+    while _POOLS:
+        _run(_POOLS.pop().close())
+
+
 def _judge(protocol: Mapping[str, Any], where: str, *, any_version: bool, workers: int | None) -> Judge:
     section = VerifierSection(
         kind=protocol["verifier.kind"],
@@ -110,15 +122,17 @@ def _judge(protocol: Mapping[str, Any], where: str, *, any_version: bool, worker
             hint="measure them anew with curate verify DIR --verifier NAME --adopt, or pass any_version=True",
         )
 
-    def judge(cases: Sequence[Case]) -> list[Judgement]:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(pool.judge(cases))
-        with ThreadPoolExecutor(1) as thread:  # the caller's own loop runs in this thread
-            return thread.submit(asyncio.run, pool.judge(cases)).result()
+    _POOLS.append(pool)
+    return lambda cases: _run(pool.judge(cases))
 
-    return judge
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:  # the caller's own loop runs in this thread
+        return thread.submit(asyncio.run, work).result()
 
 
 # -- the conventions --------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from released import release_of
 
 import curate
 from curate.errors import RecipeError, ReleaseError, UsageError, VerifierError
+
+
+@pytest.fixture(autouse=True)
+def _no_workers_left() -> Iterator[None]:
+    yield
+    curate.close_rewards()
 
 
 @pytest.fixture
@@ -149,3 +156,15 @@ def test_its_workers_end_with_the_process_that_asked(out: Path) -> None:
     assert workers
     _, alive = psutil.wait_procs([psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)], timeout=10)
     assert alive == []
+
+
+def test_no_worker_stays_when_rewards_are_closed(out: Path) -> None:
+    score = curate.reward(out, trainer="verl", workers=1)
+    told = {"data_source": "x", "solution_str": "\\boxed{4}", "ground_truth": "4"}
+    assert score(**told)["score"] == 1.0
+    workers = [one for one in psutil.Process().children() if "curate.verifiers.worker" in " ".join(one.cmdline())]
+    assert workers
+    curate.close_rewards()
+    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in workers)
+    with pytest.raises(VerifierError, match="closed"):
+        score(**told)

@@ -32,6 +32,12 @@ MODEL = Path(curate.__file__).parent / "demo" / "model"
 WITHOUT = "install tests/requirements-trainers.txt"
 
 
+@pytest.fixture(autouse=True)
+def _no_workers_left() -> Iterator[None]:
+    yield
+    curate.close_rewards()
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return demo_release(tmp_path_factory.mktemp("demo") / "out")
