@@ -53,8 +53,8 @@ def reward(
 ) -> Callable[..., Any]:
     """The verifier that measured a release, as the reward function of a trainer.
 
-    Worker processes start with the first call and stay until the process ends, or ``close_rewards``. The function may be
-    called from any thread, and inside a running event loop (which waits meanwhile).
+    Worker processes start with the first call and stay until the process ends, or ``close_rewards``. The function may
+    be called from any thread, and inside a running event loop (which waits meanwhile).
 
     Args:
         release: The folder; its manifest names the verifier.
