@@ -268,7 +268,7 @@ def test_the_drawer_opens_and_closes_by_keyboard(ledger: Ledger, visiting: Calla
     assert visit.text("#drawer-command") == f"curate show {ledger.path} graded-01"
     assert visit.page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
     visit.page.keyboard.press("ArrowRight")
-    visit.page.wait_for_function("document.getElementById('drawer-title').textContent === 'graded-02'")
+    visit.page.wait_for_function("() => document.getElementById('drawer-title').textContent === 'graded-02'")
     visit.page.keyboard.press("Escape")
     visit.page.wait_for_selector("dialog:not([open])", state="attached")
     assert visit.page.evaluate("document.activeElement.dataset.row") == "1"
