@@ -11,7 +11,7 @@ stage's table holds to the end, and its prior is the one that the problems are e
 the confidence asked for, and under a prior that moved on many would lie just short of it.
 
 A run that was begun ``--like`` earlier profiles goes the same way, with a prior and a table for each class of problems
-that should have like pass rates (``statistics.warm``), and with smaller pilots for those whose side is all but known.
+that should have like pass rates (``statistics.warm``), and with smaller pilots and steps: less is to be learned.
 
 A problem is always judged by its first rollouts up to where its rule has come, never by whichever have arrived: short
 rollouts finish first and pass more often.
@@ -376,7 +376,7 @@ def expected_of(
 def table_of(prior: Prior, band: BandSection, budget: BudgetSection, pilot: int | None = None) -> StoppingTable:
     """The stopping table of a recipe's band and budget, for every cost of ``COSTS``.
 
-    With another pilot, no step is larger than that: who is all but decided is not asked much at once.
+    With another pilot, no step is larger than half of it: who is all but decided is not asked much at once.
     """
     return stopping_table(
         prior,
@@ -384,7 +384,7 @@ def table_of(prior: Prior, band: BandSection, budget: BudgetSection, pilot: int 
         band.high,
         confidence=band.confidence,
         pilot=budget.pilot if pilot is None else pilot,
-        step=budget.step if pilot is None else min(budget.step, pilot),
+        step=budget.step if pilot is None else min(budget.step, max(1, pilot // 2)),
         cap=budget.cap,
         price=budget.price,
         costs=COSTS,

@@ -168,11 +168,13 @@ def tally(values: pl.Series) -> dict[str, int]:
 
 
 def step_of(manifest: Mapping[str, Any]) -> int | None:
-    """The training step of the checkpoint that a profile is of.
+    """The training step of the checkpoint that a profile is of, by its manifest or a release's.
 
-    What the import of a trainer's log recorded; else the number in the model's path or revision, as trainers name their
-    folders: ``checkpoint-400``, ``global_step_400``, ``step-400``. None where neither tells.
+    What a release says, or the import of a trainer's log recorded; else the number in the model's path or revision, as
+    trainers name their folders: ``checkpoint-400``, ``global_step_400``, ``step-400``. None where nothing tells.
     """
+    if isinstance(manifest.get("step"), int):
+        return int(manifest["step"])
     imported = manifest.get("imported")
     if isinstance(imported, dict) and isinstance(imported.get("step"), int):
         return int(imported["step"])

@@ -111,6 +111,9 @@ say which release it saw.
 | --- | --- |
 | model | {{ model.path | code }} |
 | revision | {{ model.revision | code }} |
+{% if step is not none -%}
+| training step | {{ "{:,}".format(step) }} |
+{% endif -%}
 {% for key, value in protocol.items() if key not in ("model.path", "model.revision") -%}
 | {{ key | code }} | {{ value | code }} |
 {% endfor -%}
@@ -215,7 +218,7 @@ def render(record: dict[str, Any]) -> str:
     return environment.from_string(_TEMPLATE).render(
         **{name: record[name] for name in ("name", "kept", "band", "model", "outcomes", "reasons", "main_reasons")},
         **{name: record[name] for name in ("next_steps", "audited", "genuine", "rows", "pilot", "protocol")},
-        **{name: record[name] for name in ("rollouts", "versions")},
+        **{name: record[name] for name in ("rollouts", "versions", "step")},
         problems=record["problems"]["profiled"],
         metadata=_yaml({key: value for key, value in metadata.items() if value}),
         histogram=HISTOGRAM,

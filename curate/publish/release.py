@@ -27,7 +27,7 @@ from curate.publish import card, histogram, rollouts, tables
 from curate.publish.repair import REPAIR, candidates, repairs
 from curate.publish.withheld import publishable
 from curate.recipe import BandSection
-from curate.summary import Summary, summarise
+from curate.summary import Summary, step_of, summarise
 
 SPLIT = "train"
 FILE = f"{SPLIT}-00000-of-00001.parquet"
@@ -286,6 +286,7 @@ def _record(manifest: dict[str, Any], release: Release, genuine: bool) -> dict[s
     return {
         "name": summary.name,
         "profile_updated": manifest.get("updated"),
+        "step": step_of(manifest),
         **told,
         "protocol_fingerprint": manifest["protocol_fingerprint"],
         "verifier_fingerprint": manifest["verifier_fingerprint"],

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ SHARDS = 8
 """Tasks of a Slurm array."""
 GPU_IMAGE = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
 """Image of a Hugging Face job; curate and vLLM are installed into it."""
+KNOWN = ("manifest.json", "problems.parquet", "estimates.parquet", "history.parquet")
+"""All that another profile takes from one that it is begun like; a job need not carry its rollouts."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class _Job:
     name: str
     folder: Path
     again: tuple[str, ...]
+    recipe: Recipe | None = None
+    """As written; None for what runs on a clock."""
 
     def profile_command(self) -> str:
         """What profiles the recipe that was written."""
@@ -78,6 +84,7 @@ def emit(
     folder = Path(to)
     name = file_name(schedule.into or schedule.base) if kind in ONCE else file_name(schedule.base)
     written: list[Path] = []
+    settings = None
     if kind in ONCE:
         if not schedule.due:
             return ()
@@ -88,8 +95,10 @@ def emit(
         text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
         told = "".join(f"# {line}\n" for line in (*schedule.reasons, *schedule.notes))
         written.append(_write(folder / f"{name}.yaml", told + text))
-    texts = KINDS[kind](_Job(schedule, name, folder, tuple(again)))
-    written += [_write(folder / file, text) for file, text in texts.items()]
+    job = _Job(schedule, name, folder, tuple(again), settings)
+    if kind == "hf-jobs":
+        written += _carry(job)
+    written += [_write(folder / file, text) for file, text in KINDS[kind](job).items()]
     return tuple(written)
 
 
@@ -231,19 +240,62 @@ def _github(job: _Job) -> dict[str, str]:
     return {f"{job.name}.yml": yaml.safe_dump(workflow, sort_keys=False, width=200)}
 
 
+def _carry(job: _Job) -> list[Path]:
+    """Copy what the job needs and the Hub has not: local problems, and what the old profiles know."""
+    files = [
+        (old / name, _like(job, number) / name)
+        for number, old in enumerate(begun_like(job.schedule), start=1)
+        for name in KNOWN
+    ]
+    source = _local_problems(job)
+    if source is not None:
+        files.append((source, job.folder / source.name))
+    copied = []
+    for here, there in files:
+        if here.exists() and here.resolve() != there.resolve():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            durable.write(there, partial(shutil.copyfile, here))
+            copied.append(there)
+    return copied
+
+
+def _like(job: _Job, number: int) -> Path:
+    """Where the job finds what an old profile knows, by its place in their order."""
+    return job.folder / f"{job.name}.like" / str(number)
+
+
+def _local_problems(job: _Job) -> Path | None:
+    """The file of the problems, where it is one here."""
+    source = Path(job.recipe.problems.source) if job.recipe is not None else Path()
+    return source if source.is_file() else None
+
+
 def _hf_jobs(job: _Job) -> dict[str, str]:
+    def mounted(path: Path) -> str:
+        return f"/due/{path.relative_to(job.folder)}"
+
     inside = ["curate", "profile", f"/due/{job.name}.yaml", "--into", f"/profiles/{job.name}"]
+    # Written as a path, or it would be taken for something on the Hub.
+    volumes = [(job.folder if job.folder.is_absolute() else f"./{job.folder}", "/due")]
     if problem_ids(job.schedule) is not None:
         inside += ["--set", f"problems.ids=/due/{job.name}.ids"]
-    # Written as a path, or it would be taken for something on the Hub.
-    due = job.folder if job.folder.is_absolute() else f"./{job.folder}"
+    problems, model = _local_problems(job), Path(job.schedule.target.path)
+    if problems is not None:
+        inside += ["--set", f"problems.source=/due/{problems.name}"]
+    if model.is_dir():
+        # Under its own name, which tells the training step.
+        inside += ["--set", f"model.path=/model/{model.resolve().name}"]
+        volumes.append((model.resolve(), f"/model/{model.resolve().name}"))
+    for number in range(1, len(begun_like(job.schedule)) + 1):
+        inside += ["--like", mounted(_like(job, number))]
     script = f"pip install 'curate-rlvr[vllm]' && {shlex.join(inside)}"
+    mounts = "".join(f"  --volume {shlex.quote(f'{place}:{at}')} \\\n" for place, at in volumes)
     text = f"""\
 #!/bin/bash
 # BUCKET=owner/name bash {job.name}.sh: one job on the Hub's machines; the profile is left in that bucket.
 set -euo pipefail
-hf jobs run --name {shlex.quote(job.name)} --flavor "${{FLAVOR:-a10g-small}}" --timeout 1d --secrets HF_TOKEN \\
-  --volume {shlex.quote(f"{due}:/due")} --volume "hf://buckets/${{BUCKET:?owner/name of a bucket}}:/profiles" \\
+hf jobs run --name {shlex.quote(job.name)} --flavor "${{FLAVOR:-a10g-small}}" --timeout 1d --secrets HF_TOKEN \
+{mounts}  --volume "hf://buckets/${{BUCKET:?owner/name of a bucket}}:/profiles" \
   {GPU_IMAGE} bash -c {shlex.quote(script)}
 """
     return {f"{job.name}.sh": text}

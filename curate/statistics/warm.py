@@ -26,8 +26,8 @@ STRENGTH = 30.0
 """How many problems of a class its prediction is worth; more where the share of the prediction is smaller."""
 HOLDS = 0.5
 """Below this share of the prediction the history does not hold, and is let go whole: priors, tables and pilots."""
-SURE, LIKELY = 0.9, 0.7
-"""From this predicted mass of one side on, a class begins with a quarter of the pilot, or with half of it."""
+LIKELY = 0.7
+"""From this predicted mass of one side on, a class begins with a quarter of the pilot, else with half of it."""
 ROUNDS = 30
 """Of the search for classes."""
 UNKNOWN_SHIFT = 0.5
@@ -41,7 +41,7 @@ class Classes:
     of: Ints
     """Shape (problems,): from 1; 0 for a problem that no earlier checkpoint tried."""
     pilots: Ints
-    """Shape (classes + 1,): the first rollouts of a problem of each."""
+    """Shape (classes + 1,): the first rollouts of a problem of each; fewer where more is known."""
 
 
 def classify(n: Ints, k: Ints, grid: Grid, low: float, high: float, pilot: int, most: int = MOST_CLASSES) -> Classes:
@@ -72,7 +72,7 @@ def classify(n: Ints, k: Ints, grid: Grid, low: float, high: float, pilot: int, 
     for number, name in enumerate(names[np.argsort(means, kind="stable")], start=1):
         of[known[raw == name]] = number
         top = float(sides[raw == name].mean(axis=0).max())
-        pilots.append(-(-pilot // 4) if top >= SURE else -(-pilot // 2) if top >= LIKELY else pilot)
+        pilots.append(-(-pilot // 4) if top >= LIKELY else -(-pilot // 2))
     return Classes(of, np.array(pilots))
 
 

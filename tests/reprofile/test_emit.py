@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,7 +128,26 @@ def test_the_hub_job_mounts_what_it_needs(due: Path, capsys: pytest.CaptureFixtu
     inside = shlex.split(words[-1].split(" && ")[1])
     name = files[".yaml"].stem
     assert inside[:5] == ["curate", "profile", f"/due/{name}.yaml", "--into", f"/profiles/{name}"]
-    assert inside[-2:] == ["--set", f"problems.ids=/due/{name}.ids"]
+    assert inside[5:7] == ["--set", f"problems.ids=/due/{name}.ids"]
+    # The Hub's own client takes them, too.
+    client = shlex.quote(str(Path(sys.executable).parent / "hf"))
+    asked = f'hf() {{ {client} jobs run --dry-run "${{@:3}}"; }}; BUCKET=me/mine; . {shlex.quote(str(files[".sh"]))}'
+    dry = subprocess.run(
+        ["bash", "-c", asked], capture_output=True, text=True, check=False, env={**os.environ, "HF_TOKEN": "hf_none"}
+    )
+    assert "Job not submitted" in dry.stdout + dry.stderr, dry
+    # What it says to do there can be done with what was mounted and nothing else.
+    mounts = [word.rsplit(":", 1) for word in words if word.startswith("./")]
+    (Path("there") / "profiles").mkdir(parents=True)
+    for place, at in mounts:
+        shutil.copytree(place, f"there{at}")
+    shutil.rmtree("due")
+    shutil.rmtree("profiles")
+    assert run([re.sub("(^|=)/", r"\1there/", word) for word in inside[1:]]) == 0
+    made = Ledger(f"there/profiles/{name}")
+    assert [one["problems"] for one in made.manifest()["like"]] == [60]
+    assert made.estimates()["prior_class"].min() != 0
+    assert made.history()["name"].to_list() == ["rehearsal", name]
 
 
 def test_nothing_is_written_where_nothing_is_due(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,6 +141,22 @@ def test_a_model_that_cannot_be_asked_is_told_and_days_still_count(release: Path
     assert said["reasons"][0].startswith("whether there is a new checkpoint cannot be told")
 
 
+def test_a_release_knows_its_training_step(tmp_path: Path) -> None:
+    ledger = profile(tmp_path / "profile", {"a": [True, False] * 16})
+    model = {"path": "runs/checkpoint-1200", "revision": OLD, "chat_template": "none"}
+    with ledger.writing():
+        ledger.write_manifest(manifest(model=model))
+        estimate_anew(ledger)
+    release = curate.filter(ledger.path, to=tmp_path / "out").path
+    assert json.loads((release / "manifest.json").read_text())["step"] == 1200
+    assert "| training step | 1,200 |" in (release / "README.md").read_text()
+    newer = str(folder(tmp_path / "checkpoint-1500", 1500))
+    assert curate.schedule(release, model=newer, policy=Policy(every_steps=300)).reasons == (
+        "300 steps since it, the policy says 300",
+    )
+    assert curate.schedule(release, model=newer, policy=Policy(every_steps=301)).due is False
+
+
 def test_a_release_tells_date_and_checkpoint(release: Path) -> None:
     told = json.loads((release / "manifest.json").read_text())
     source = Ledger(release.parent / "profile").manifest()
@@ -149,3 +165,5 @@ def test_a_release_tells_date_and_checkpoint(release: Path) -> None:
     card = (release / "README.md").read_text()
     assert source["updated"][:10] in card
     assert f"| revision | `{OLD}` |" in card
+    assert told["step"] is None
+    assert "training step" not in card
