@@ -104,6 +104,10 @@ class ProtocolChanged(LedgerError):
     """The profile was made with another protocol; pass rates of two protocols are never pooled."""
 
 
+class ProblemsChanged(LedgerError):
+    """Problems ask something else than when their rollouts were drawn; those of two questions are never pooled."""
+
+
 class ReleaseError(CurateError):
     """A release cannot be written."""
 

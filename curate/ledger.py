@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,12 @@ class Ledger:
         signals = self.path / "audit" / "rollouts.parquet"
         durable.write(signals, lambda file: rollouts.sink_parquet(file, compression="zstd", row_group_size=1 << 14))
         durable.write(self.path / "audit.parquet", lambda file: problems.write_parquet(file, compression="zstd"))
+
+    def forget_audit(self, problem_ids: Collection[str]) -> None:
+        """Take back what the audit says of some problems; it is out of date then, until another one is made."""
+        if (audit := self.audit()) is not None:
+            kept = audit.filter(~pl.col("problem_id").is_in(list(problem_ids)))
+            durable.write(self.path / "audit.parquet", lambda file: kept.write_parquet(file, compression="zstd"))
 
     # -- the append-only files ------------------------------------------------------------------------------------
 

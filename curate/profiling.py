@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from curate import earlier, engines, problems, verifiers
+from curate import continuing, earlier, engines, problems, verifiers
 from curate import recipe as recipes
 from curate.allocation import Adaptive, Allocation, Fixed, Mark, Track, into_classes
 from curate.engines import Engine
@@ -63,6 +63,7 @@ def profile(
     Raises:
         RecipeError: the recipe asks for what cannot be.
         ProtocolChanged: the folder holds a profile of another protocol.
+        ProblemsChanged: problems with rollouts ask something else now.
         LedgerError: the folder cannot be used.
         EngineError: the engine cannot be opened, or is gone; what was drawn is safe.
         Stopped: SIGINT or SIGTERM arrived, or a budget was spent; what was drawn is safe.
@@ -173,6 +174,7 @@ def open_run(
     protocol = recipes.protocol(settings, engine.identity(), pool.version)
     if ledger.exists():
         _refuse_another_protocol(ledger, protocol, settings.sampling.seed)
+        continuing.refuse_other_questions(ledger, found.problems, settings.prompt)
     fingerprint = recipes.verifier_fingerprint(settings.verifier, pool.version)
     known, sources = _earlier(ledger, found, settings, like)
     return Run(
@@ -235,7 +237,7 @@ async def _work(run: Run, allocation: Allocation, tally: Tally, report: Report |
     try:
         await run.pool.start()
         run.pool.remember(run.ledger.comparisons(run.fingerprint, CACHE), recorder.add_comparison)
-        tracks = await _prepare(run)
+        tracks = await _prepare(run, tally, recorder)
         async with asyncio.TaskGroup() as both:
             ticking = both.create_task(recorder.keep_flushed(None if report is None else lambda: report(tally)))
             await _judge_leftovers(run, tracks, recorder)
@@ -262,10 +264,18 @@ async def _work(run: Run, allocation: Allocation, tally: Tally, report: Report |
         await run.pool.close()
 
 
-async def _prepare(run: Run) -> list[Track]:
+async def _prepare(run: Run, tally: Tally, recorder: Recorder) -> list[Track]:
     """Check the references and write the problems: all that is free, before what costs GPU hours."""
     found = await set_unsound_aside(run.pool, run.set.problems)
     made = {problem.problem_id: prompt for problem, prompt in run.prompts(found)}
+
+    def seen(problem: Problem) -> Prompt:
+        prompt = made[problem.problem_id]
+        return replace(prompt, text=run.engine.render(prompt))
+
+    tally.judged_again = await continuing.judge_other_references(
+        run.ledger, run.fingerprint, found, seen, run.pool, recorder
+    )
     texts = [run.engine.render(made[problem.problem_id]) if problem.problem_id in made else "" for problem in found]
     held = run.ledger.held()
     with run.ledger.summing_up():

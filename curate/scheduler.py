@@ -60,6 +60,8 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     failed_requests: int = 0
+    judged_again: int = 0
+    """Rollouts of earlier runs whose problems have another reference now."""
     budget_spent: bool = False
     """A budget ended the run before every problem was finished."""
 

@@ -36,4 +36,6 @@ def _postfix(tally: Tally, elapsed: float) -> dict[str, str]:
     }
     if tally.failed_requests:
         said["failed requests"] = str(tally.failed_requests)
+    if tally.judged_again:
+        said["judged again"] = f"{tally.judged_again:,}"
     return said

@@ -22,7 +22,7 @@ RANK = {
     "recorder": 3,
     **dict.fromkeys(["problems", "engines", "verifiers", "statistics", "audit", "demo", "earlier"], 4),
     **dict.fromkeys(["allocation", "beliefs", "judging", "logs"], 5),
-    "decide": 6,
+    **dict.fromkeys(["continuing", "decide"], 6),
     **dict.fromkeys(["scheduler", "summary", "provenance"], 7),
     **dict.fromkeys(["profiling", "importing", "changes", "viewing", "asking"], 8),
     **dict.fromkeys(["planning", "verifying", "probing", "reprofile"], 9),
