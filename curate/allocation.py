@@ -23,8 +23,6 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -33,11 +31,12 @@ import polars as pl
 from curate.earlier import history
 from curate.layout import EARLIER
 from curate.recipe import BandSection, BudgetSection
-from curate.records import Problem, Prompt, VerdictKind
+from curate.records import Problem
 from curate.statistics import prior as priors
 from curate.statistics import warm
 from curate.statistics.prior import Prior
 from curate.statistics.stopping import StoppingTable, operating_characteristics, stopping_table
+from curate.tracks import Track
 
 STAGES = (1.0, 1.5, 2.0, 3.0, 4.0)
 """Where the prior is learned anew, in pilots. Early stages are close: the first table knows least."""
@@ -54,70 +53,6 @@ COSTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 TABLE_STATES = 2**22
 """States of all tables of a stage together, for each cost: with a larger cap there are fewer classes of problems."""
-
-
-class Mark(IntEnum):
-    """What is known of one rollout of a problem."""
-
-    ABSENT = 0
-    UNJUDGED = 1
-    PASS = 2
-    FAIL = 3
-    UNSCORED = 4
-
-    @classmethod
-    def of(cls, kind: VerdictKind) -> Mark:
-        """The mark of a verdict."""
-        return cls[kind.name]
-
-
-@dataclass(slots=True, eq=False)
-class Track:
-    """How far one problem has come."""
-
-    problem: Problem
-    prompt: Prompt
-    marks: bytearray = field(default_factory=bytearray)
-    """One ``Mark`` for each index, earlier runs included."""
-    pilot: int = 0
-    """How many first rollouts are its pilot."""
-    pilot_tokens: int = 0
-    """Completion tokens of those of them that are held."""
-    prior_class: int = 0
-    """Whose prior and table it goes by; 0 where nothing was known beforehand."""
-    stage: int = 0
-    """Whose table it goes by."""
-    position: int = 0
-    """How many of its first rollouts its rule has looked at."""
-    n: int = 0
-    """Scored rollouts among those."""
-    k: int = 0
-    """Passes among those."""
-    outstanding: int = 0
-    """Requests queued or in flight; a decision is taken only when there is none."""
-    failed: bool = False
-    """Its requests failed too often; it is left for another run."""
-
-    def drew(self, index: int, mark: Mark, tokens: int) -> None:
-        """Take a rollout that was drawn."""
-        if index >= len(self.marks):
-            self.marks.extend(bytes(index + 1 - len(self.marks)))
-        self.marks[index] = mark
-        if index < self.pilot:
-            self.pilot_tokens += tokens
-
-    def missing(self, until: int) -> list[int]:
-        """The indices below ``until`` that were not drawn."""
-        short = range(len(self.marks), until)
-        return [index for index in range(min(until, len(self.marks))) if not self.marks[index]] + list(short)
-
-    def advance(self, position: int) -> None:
-        """Look at the rollouts up to a position; all must be there."""
-        looked_at = self.marks[self.position : position]
-        passes = looked_at.count(Mark.PASS)
-        self.n += passes + looked_at.count(Mark.FAIL)
-        self.k += passes
-        self.position = position
 
 
 class Allocation(Protocol):
@@ -199,7 +134,9 @@ class Adaptive:
         self._budget = budget
         self._limited = budget.max_rollouts is not None or budget.max_tokens is not None
         self._pilot = min(budget.pilot, budget.cap)
-        self._ends = [round(self._pilot * stage) for stage in STAGES[1:]] + [budget.cap]
+        # With a history the first table rests on smaller pilots, and holds no longer than until a full one is there.
+        stages = STAGES if earlier is not None else STAGES[1:]
+        self._ends = [round(self._pilot * stage) for stage in stages] + [budget.cap]
         """Position at which each stage ends."""
         self._grid = priors.make_grid(edges=(band.low, band.high))
         self._tracks: Sequence[Track] = ()
@@ -254,7 +191,7 @@ class Adaptive:
 
     def priority(self, track: Track, /) -> float:
         """Pilots before steps; then the largest gain, or without a budget the scouts and the longest way first."""
-        if track.position < track.pilot or not self._ranks:
+        if track.position < self._pilots[track.prior_class] or not self._ranks:
             return math.inf
         rank = float(self._ranks[track.prior_class][self._bucket(track), track.n, track.k])
         return rank if self._limited else rank + 1e6 * (track.stage + 1 < len(self._ends))
@@ -268,7 +205,7 @@ class Adaptive:
         if track.failed:
             return 0.0
         if not self._tables:
-            return float(track.pilot - track.position)
+            return float(self._pilots[track.prior_class] - track.position)
         return float(self._tables[-1][track.prior_class].rollouts_later[self._bucket(track), track.n, track.k])
 
     def released(self, dry: bool, /) -> Sequence[Track]:
@@ -282,8 +219,8 @@ class Adaptive:
 
     def _size(self, track: Track) -> int:
         """How many more rollouts the rule wants to look at within its stage; 0 for none."""
-        if track.position < track.pilot:
-            return track.pilot - track.position
+        if track.position < self._pilots[track.prior_class]:
+            return self._pilots[track.prior_class] - track.position
         if track.stage >= len(self._tables) or track.position >= self._ends[track.stage]:
             return 0
         table = self._tables[track.stage][track.prior_class]
@@ -295,15 +232,16 @@ class Adaptive:
         return min(table.step, self._budget.cap - track.position) if going_on else 0
 
     def _bucket(self, track: Track) -> int:
-        if not self._mean_tokens or not track.pilot_tokens:
+        tokens = track.mean_tokens()
+        if not self._mean_tokens or not tokens:
             return COSTS.index(1.0)
-        return int(np.searchsorted(self._between, track.pilot_tokens / track.pilot / self._mean_tokens))
+        return int(np.searchsorted(self._between, tokens / self._mean_tokens))
 
     def _learn(self) -> None:
         """Fit the prior to what the rule has looked at of the scouts, and make the next table."""
         taught = [track for track in self._scouts if track.n]
-        if not self._mean_tokens and taught:
-            self._mean_tokens = sum(track.pilot_tokens / track.pilot for track in taught) / len(taught)
+        if taught:
+            self._mean_tokens = sum(track.mean_tokens() for track in taught) / len(taught)
         n = np.array([track.n for track in taught], dtype=np.int64)
         k = np.array([track.k for track in taught], dtype=np.int64)
         holds = False

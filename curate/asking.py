@@ -15,9 +15,9 @@ from typing import Any
 
 import polars as pl
 
-from curate import engines, problems, verifiers
+from curate import continuing, engines, problems, verifiers
 from curate import recipe as recipes
-from curate.allocation import Fixed, Mark, Track
+from curate.allocation import Fixed
 from curate.engines import Engine
 from curate.errors import LedgerError, ProtocolChanged, Stopped, UsageError
 from curate.judging import Judge, verify_all
@@ -29,12 +29,11 @@ from curate.records import Case, Judgement, Problem, Prompt, VerdictKind
 from curate.scheduler import Scheduler, Tally
 from curate.signals import until_signalled
 from curate.summary import now, versions
+from curate.tracks import HELD, Track, mark_held
 from curate.verifiers.memory import CACHE
 from curate.verifiers.pool import VerifierPool
 
 Report = Callable[[Tally], None]
-FOLDER = "probes"
-"""Where the probes lie in a profile's folder."""
 
 
 # -- a profile, opened for probing ------------------------------------------------------------------------------------
@@ -161,16 +160,18 @@ def draw(
             "there is nothing to ask: no passing rollout among the problems meant", where=str(opened.ledger.path)
         )
     name = recipes.digest(drawing.protocol)
-    ledger = Ledger(opened.ledger.path / FOLDER / f"{kind}-{name}")
+    ledger = opened.ledger.probe(kind, name)
     tally = Tally()
     # The profile is held too: whoever writes it alone sweeps up what half-written files lie below its folder.
     with opened.ledger.writing(), ledger.writing():
-        texts = [drawing.engine.render(prompt) for _, prompt in asked]
-        _write_problems(ledger, [problem for problem, _ in asked], texts)
-        _write_manifest(ledger, opened, kind, drawing)
+
+        def begin(texts: Sequence[str]) -> None:
+            _write_problems(ledger, [problem for problem, _ in asked], texts)
+            _write_manifest(ledger, opened, kind, drawing)
+
         # Another run seed than the profile's, so that no draw repeats one of its rollouts'.
         seed = int(recipes.digest([kind, name, opened.recipe.sampling.seed]), 16)
-        interrupted = until_signalled(_work(ledger, asked, draws, drawing, seed, tally, report))
+        interrupted = until_signalled(_work(ledger, asked, draws, drawing, seed, tally, begin, report))
         if ledger.exists():
             _write_manifest(ledger, opened, kind, drawing)
     if interrupted:
@@ -189,21 +190,29 @@ async def _work(
     drawing: Drawing,
     seed: int,
     tally: Tally,
+    begin: Callable[[Sequence[str]], None],
     report: Report | None,
 ) -> None:
     """Judge what was left unjudged, and draw what is missing; whatever ends it, what was drawn is flushed."""
     recorder = Recorder(ledger, drawing.fingerprint)
     engine, pool = drawing.engine, drawing.pool
     by_id = {problem.problem_id: problem for problem, _ in asked}
+    seen = {problem.problem_id: replace(prompt, text=engine.render(prompt)) for problem, prompt in asked}
     try:
         if pool is not None:
             await pool.start()
             pool.remember(ledger.comparisons(drawing.fingerprint, CACHE), recorder.add_comparison)
-        judged = ledger.verdicts(drawing.fingerprint, ["problem_id", "index", "verdict"])
-        tracks = _tracks(ledger, asked, judged)
+        await continuing.judge_other_references(
+            ledger, drawing.fingerprint, list(by_id.values()), seen, drawing.judge, recorder, cut_fails=False
+        )
+        begin([one.text for one in seen.values()])
+        verdicts = ledger.verdicts(drawing.fingerprint, ["problem_id", "index", "verdict"])
+        # What was taken back with its reference is judged again, and with it the little that had no verdict anyway.
+        judged = verdicts.filter(pl.col("verdict") != VerdictKind.UNSCORED)
+        tracks = {problem.problem_id: Track(problem, prompt) for problem, prompt in asked}
+        mark_held(tracks, ledger.rollouts(HELD), judged)
         async with asyncio.TaskGroup() as both:
             ticking = both.create_task(recorder.keep_flushed(None if report is None else lambda: report(tally)))
-            seen = {problem.problem_id: replace(prompt, text=engine.render(prompt)) for problem, prompt in asked}
             await verify_all(
                 drawing.judge, by_id, ledger.unjudged(judged), recorder.add_verdicts, seen, cut_fails=False
             )
@@ -218,7 +227,7 @@ async def _work(
                 timeout=drawing.timeout,
                 cut_fails=False,
             )
-            await scheduler.run(tracks)
+            await scheduler.run(list(tracks.values()))
             ticking.cancel()
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from group
@@ -227,16 +236,6 @@ async def _work(
         await engine.close()
         if pool is not None:
             await pool.close()
-
-
-def _tracks(ledger: Ledger, asked: Sequence[tuple[Problem, Prompt]], judged: pl.DataFrame) -> list[Track]:
-    """How far earlier calls brought each problem."""
-    tracks = {problem.problem_id: Track(problem, prompt) for problem, prompt in asked}
-    held = ledger.rollouts(["problem_id", "index", "completion_tokens"])
-    for name, index, tokens, verdict in held.join(judged, on=["problem_id", "index"], how="left").iter_rows():
-        if name in tracks:
-            tracks[name].drew(index, Mark.of(VerdictKind(verdict)) if verdict else Mark.UNJUDGED, tokens)
-    return list(tracks.values())
 
 
 def _write_problems(ledger: Ledger, asked: Sequence[Problem], texts: Sequence[str]) -> None:

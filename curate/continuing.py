@@ -7,7 +7,7 @@ problem, judged wrongly so far: its rollouts are judged again. Must not draw or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import polars as pl
 
@@ -51,9 +51,11 @@ async def judge_other_references(
     ledger: Ledger,
     fingerprint: str,
     among: Sequence[Problem],
-    seen: Callable[[Problem], Prompt],
+    seen: Mapping[str, Prompt],
     judge: Judge,
     recorder: Recorder,
+    *,
+    cut_fails: bool = True,
 ) -> int:
     """Judge anew the rollouts of every problem whose accepted answers are others than before.
 
@@ -63,18 +65,20 @@ async def judge_other_references(
         ledger: The profile, held for writing.
         fingerprint: The verifier's.
         among: The problems, their references checked.
-        seen: What the model was asked of a problem.
+        seen: What the model was asked of each, by id.
         judge: The verifier pool, started.
         recorder: Takes the verdicts.
+        cut_fails: As for ``judging.verify``.
 
     Returns:
         How many rollouts were judged. What other verifiers said of them becomes unscored, since it rests on the old
-        reference, until they judge again (``curate verify --redo-unscored``); and the audit is out of date.
+        reference, until they judge again (``curate verify --redo-unscored``), and what the probes drew likewise, until
+        they are made again. The audit is out of date.
     """
     changed = {new.problem_id: new for old, new in _before_and_after(ledger, among) if old.answers != _answers(new)}
     if not changed:
         return 0
-    _unscore(ledger, fingerprint, changed)
+    _take_back(ledger, set(changed), fingerprint)
     ledger.forget_audit(changed)
     judged = 0
 
@@ -85,7 +89,7 @@ async def judge_other_references(
 
     sound = {name: problem for name, problem in changed.items() if problem.set_aside is None}
     others = ledger.rollouts(["problem_id", "index"]).filter(~pl.col("problem_id").is_in(list(sound)))
-    await verify_all(judge, sound, ledger.unjudged(others), take, {name: seen(one) for name, one in sound.items()})
+    await verify_all(judge, sound, ledger.unjudged(others), take, seen, cut_fails=cut_fails)
     recorder.flush()
     return judged
 
@@ -118,15 +122,20 @@ def _answers(problem: Problem) -> tuple[str, ...]:
     return tuple(clean(answer) for answer in problem.answers)
 
 
-def _unscore(ledger: Ledger, fingerprint: str, changed: dict[str, Problem]) -> None:
-    """Take back what the other verifiers said of these problems' rollouts."""
+def _take_back(ledger: Ledger, problem_ids: Collection[str], but: str = "") -> None:
+    """Take back what was said of these problems' rollouts, in the probes too; not what one verifier said."""
     for folder in (ledger.path / "verdicts").glob("*"):
-        if folder.name == fingerprint:
+        if folder.name == but:
             continue
         rows = ledger.verdicts(folder.name, ["problem_id", "index", "verdict"])
         stale = [
             Verdict(problem_id, index, VerdictKind.UNSCORED, None, None, "the reference was another", 0.0)
             for problem_id, index, verdict in rows.iter_rows()
-            if problem_id in changed and verdict != VerdictKind.UNSCORED
+            if problem_id in problem_ids and verdict != VerdictKind.UNSCORED
         ]
         ledger.append_verdicts(folder.name, stale)
+    for probe in ledger.probes("guess"):
+        _take_back(probe, problem_ids)
+    for probe in ledger.probes("early"):
+        asked = problems.stored(probe.problems())
+        _take_back(probe, {one.problem_id for one in asked if one.metadata["of"] in problem_ids})

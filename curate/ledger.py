@@ -155,6 +155,15 @@ class Ledger:
         durable.write(signals, lambda file: rollouts.sink_parquet(file, compression="zstd", row_group_size=1 << 14))
         durable.write(self.path / "audit.parquet", lambda file: problems.write_parquet(file, compression="zstd"))
 
+    def probe(self, kind: str, fingerprint: str) -> Ledger:
+        """What a probe drew, a small profile below this one's folder; it need not exist yet."""
+        return Ledger(self.path / "probes" / f"{kind}-{fingerprint}")
+
+    def probes(self, kind: str) -> list[Ledger]:
+        """The probes of one kind that were made."""
+        found = [Ledger(place) for place in sorted((self.path / "probes").glob(f"{kind}-*"))]
+        return [one for one in found if one.exists()]
+
     def forget_audit(self, problem_ids: Collection[str]) -> None:
         """Take back what the audit says of some problems; it is out of date then, until another one is made."""
         if (audit := self.audit()) is not None:

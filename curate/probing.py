@@ -26,7 +26,7 @@ import polars as pl
 
 from curate import engines
 from curate import recipe as recipes
-from curate.asking import FOLDER, Drawing, Opened, Report, draw, open_profile, profiled_model
+from curate.asking import Drawing, Opened, Report, draw, open_profile, profiled_model
 from curate.errors import LedgerError, UsageError
 from curate.ledger import Ledger
 from curate.problems import prompts
@@ -229,11 +229,10 @@ def read_probe(folder: str | Path, kind: str) -> pl.DataFrame | None:
         folder: The profile.
         kind: ``guess``, ``early`` or ``judge``.
     """
-    found = [Ledger(place) for place in (Path(folder) / FOLDER).glob(f"{kind}-*")]
-    held = [ledger for ledger in found if ledger.exists()]
-    if not held:
+    found = Ledger(folder).probes(kind)
+    if not found:
         return None
-    newest = max(held, key=lambda ledger: (ledger.manifest()["updated"], ledger.path.name))
+    newest = max(found, key=lambda ledger: (ledger.manifest()["updated"], ledger.path.name))
     return _guesses(newest) if kind == "guess" else _by_rollout(newest, ["cut"] if kind == "early" else [])
 
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from curate import continuing, earlier, engines, problems, verifiers
 from curate import recipe as recipes
-from curate.allocation import Adaptive, Allocation, Fixed, Mark, Track, into_classes
+from curate.allocation import Adaptive, Allocation, Fixed, into_classes
 from curate.engines import Engine
 from curate.errors import CurateError, LedgerError, ProtocolChanged, Stopped, UsageError
 from curate.judging import set_unsound_aside, verify_all
@@ -26,10 +26,11 @@ from curate.ledger import Ledger
 from curate.problems import ProblemSet, prompts
 from curate.recipe import Recipe
 from curate.recorder import Recorder
-from curate.records import Problem, Prompt, Verdict, VerdictKind
+from curate.records import Problem, Prompt, Verdict
 from curate.scheduler import Scheduler, Tally
 from curate.signals import until_signalled
 from curate.summary import Session, Summary, inherit, now, sum_up, versions
+from curate.tracks import HELD, Mark, Track, mark_held
 from curate.verifiers.memory import CACHE
 from curate.verifiers.pool import VerifierPool
 
@@ -269,14 +270,11 @@ async def _prepare(run: Run, tally: Tally, recorder: Recorder) -> list[Track]:
     found = await set_unsound_aside(run.pool, run.set.problems)
     made = {problem.problem_id: prompt for problem, prompt in run.prompts(found)}
 
-    def seen(problem: Problem) -> Prompt:
-        prompt = made[problem.problem_id]
-        return replace(prompt, text=run.engine.render(prompt))
-
+    seen = {name: replace(prompt, text=run.engine.render(prompt)) for name, prompt in made.items()}
     tally.judged_again = await continuing.judge_other_references(
         run.ledger, run.fingerprint, found, seen, run.pool, recorder
     )
-    texts = [run.engine.render(made[problem.problem_id]) if problem.problem_id in made else "" for problem in found]
+    texts = [seen[problem.problem_id].text if problem.problem_id in made else "" for problem in found]
     held = run.ledger.held()
     with run.ledger.summing_up():
         run.ledger.write_problems(found, texts)
@@ -299,20 +297,12 @@ def tracks_held(run: Run, asked: Sequence[tuple[Problem, Prompt]]) -> list[Track
     pilot = min(run.recipe.budget.pilot, run.recipe.budget.cap)
     tracks = {problem.problem_id: Track(problem, prompt, pilot=pilot) for problem, prompt in asked}
     if run.earlier is not None:
-        for problem_id, number, first in run.earlier.select("problem_id", "prior_class", "pilot").iter_rows():
+        for problem_id, number in run.earlier.select("problem_id", "prior_class").iter_rows():
             if problem_id in tracks:
-                tracks[problem_id].prior_class, tracks[problem_id].pilot = number, first
-    for problem_id, index, tokens, verdict in _rollouts_held(run).iter_rows():
-        if problem_id in tracks:
-            tracks[problem_id].drew(index, Mark.of(VerdictKind(verdict)) if verdict else Mark.UNJUDGED, tokens)
-    return list(tracks.values())
-
-
-def _rollouts_held(run: Run) -> pl.DataFrame:
-    """What earlier runs drew, with verdicts where they lived to judge it."""
-    rollouts = run.ledger.rollouts(["problem_id", "index", "completion_tokens"])
+                tracks[problem_id].prior_class = number
     verdicts = run.ledger.verdicts(run.fingerprint, ["problem_id", "index", "verdict"])
-    return rollouts.join(verdicts, on=["problem_id", "index"], how="left")
+    mark_held(tracks, run.ledger.rollouts(HELD), verdicts)
+    return list(tracks.values())
 
 
 def _manifest(run: Run) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from curate.allocation import Allocation, Mark, Track
+from curate.allocation import Allocation
 from curate.engines import Engine
 from curate.errors import EngineError, RequestError
 from curate.judging import Judge, verify
@@ -26,6 +26,7 @@ from curate.records import (
     Rollout,
     VerdictKind,
 )
+from curate.tracks import Mark, Track
 
 LARGEST_REQUEST = 32
 """Most rollouts asked for at once: a request of hundreds has hung engines, and is lost whole when one fails."""

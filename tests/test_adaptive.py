@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from builders import drawn, problem, rehearsal
 
-from curate.allocation import Adaptive, Fixed, Track
+from curate.allocation import Adaptive, Fixed
 from curate.errors import EngineError, Stopped
 from curate.ledger import Ledger
 from curate.planning import plan
@@ -23,6 +23,7 @@ from curate.recipe import BandSection, BudgetSection
 from curate.recorder import Recorder
 from curate.records import Case, Completion, Judgement, ModelIdentity, Prompt, Request, VerdictKind
 from curate.scheduler import Scheduler, Tally
+from curate.tracks import Track
 
 
 def spread(problems: int, seed: int = 0) -> dict[str, dict[str, float]]:

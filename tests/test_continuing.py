@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from builders import drawn, jsonl, rehearsal
 
@@ -15,6 +16,7 @@ from curate.auditing import audit
 from curate.errors import ProblemsChanged, VerifierError
 from curate.ledger import Ledger
 from curate.planning import plan
+from curate.probing import probe_early, probe_guess, read_probe
 from curate.profiling import profile
 from curate.verifiers.pool import VerifierPool
 from curate.verifying import verify
@@ -99,6 +101,26 @@ def test_what_another_verifier_said_by_the_old_reference_is_taken_back(recipe: P
     assert told(tmp_path / "out", other) == {("p0", "unscored"), ("p1", "pass"), ("p2", "pass")}
     verify(tmp_path / "out", "numeric", redo_unscored=True)
     assert told(tmp_path / "out", other) == {("p0", "fail"), ("p1", "pass"), ("p2", "pass")}
+
+
+def test_what_probes_drew_is_judged_by_the_reference_that_counts(recipe: Path, tmp_path: Path) -> None:
+    def probed() -> list[tuple[tuple[int, int], ...]]:
+        found = [read_probe(tmp_path / "out", kind) for kind in ("guess", "early")]
+        ours = [one.filter(pl.col("problem_id") == "p0") for one in found if one is not None]
+        return [tuple(one.select(pl.col("^[nk](_guess)?$").sum()).rows()) for one in ours]
+
+    profile(recipe, into=tmp_path / "out", fixed_n=8)
+    probe_guess(tmp_path / "out", draws=6)
+    probe_early(tmp_path / "out", draws=2, among=["p0"])
+    (guessed,), (cut,) = probed()
+    assert guessed == (6, 6)
+    assert cut[0] == cut[1] > 0
+    edit(recipe, lambda row: row.update(answer="5"))
+    profile(recipe, into=tmp_path / "out", fixed_n=8)
+    assert probed() == [((0, 0),), ((0, 0),)]
+    edit(recipe, lambda row: row.update(answer="4"))
+    profile(recipe, into=tmp_path / "out", fixed_n=8)
+    assert (probe_guess(tmp_path / "out", draws=6).drawn, probed()[0]) == (0, ((6, 6),))
 
 
 def test_another_question_under_the_same_id_is_refused(recipe: Path, tmp_path: Path) -> None:

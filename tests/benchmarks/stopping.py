@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curate.allocation import Adaptive, Mark, Track
+from curate.allocation import Adaptive
 from curate.recipe import BandSection, BudgetSection
 from curate.records import Problem, Prompt
 from curate.statistics import (
@@ -44,6 +44,7 @@ from curate.statistics import (
     operating_characteristics,
     stopping_table,
 )
+from curate.tracks import Mark, Track
 
 PILOT, STEP, CAP, LONGEST, CONFIDENCE = 8, 4, 128, 512, 0.9
 FIXED = (8, 16, 32, 64, 128)

@@ -34,11 +34,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from curate.allocation import Adaptive, Mark, Track, into_classes
+from curate.allocation import Adaptive, into_classes
 from curate.recipe import BandSection, BudgetSection
 from curate.records import Problem, Prompt
 from curate.statistics import Prior, estimate, fit_prior, jeffreys, make_grid
 from curate.statistics.posterior import masses
+from curate.tracks import Mark, Track
 
 BAND, CAP, PRICES = BandSection(), 128, (48.0, 96.0, 128.0, 256.0, 768.0)
 GRID = make_grid(edges=(BAND.low, BAND.high))
@@ -120,15 +121,11 @@ def profile(
 ) -> tuple[np.ndarray, np.ndarray, Prior]:
     """Rollouts and passes of each problem when the rule is asked as the scheduler asks it, and what it believes."""
     rule = Adaptive(BAND, budget, known)
-    of = (
-        {}
-        if known is None
-        else {row[0]: row[1:3] for row in known.select("problem_id", "prior_class", "pilot").iter_rows()}
-    )
-    tracks = []
-    for number in range(len(marks)):
-        prior_class, pilot = of.get(str(number), (0, budget.pilot))
-        tracks.append(Track(Problem(str(number), "", ()), Prompt(), pilot=pilot, prior_class=prior_class))
+    of = {} if known is None else dict(known.select("problem_id", "prior_class").iter_rows())
+    tracks = [
+        Track(Problem(str(number), "", ()), Prompt(), pilot=budget.pilot, prior_class=of.get(str(number), 0))
+        for number in range(len(marks))
+    ]
     asked: Sequence[Track] = rule.begin(tracks)
     while asked:
         for track in asked:

@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 RANK = {
     **dict.fromkeys(["errors", "records", "sections", "visible"], 0),
-    **dict.fromkeys(["durable", "layout", "parts", "recipe", "signals"], 1),
+    **dict.fromkeys(["durable", "layout", "parts", "recipe", "signals", "tracks"], 1),
     "spool": 2,
     "ledger": 2,
     "recorder": 3,
