@@ -163,7 +163,7 @@ class Adaptive:
         """Scouts first, chosen by a hash of their ids: the order of a source is often that of difficulty."""
         shuffled = sorted(tracks, key=lambda track: _shuffle(track.problem.problem_id))
         self._tracks = tracks
-        size = min(math.ceil(SCOUTS * len(tracks)), MOST_SCOUTS)
+        size = min(max(math.ceil(SCOUTS * len(tracks)), priors.FEWEST_PROBLEMS), MOST_SCOUTS)
         self._scouts = shuffled[:size]
         self._behind = set(self._scouts)
         return shuffled

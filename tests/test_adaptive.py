@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from builders import drawn, problem, rehearsal
 
+from curate import beliefs
 from curate.allocation import Adaptive, Fixed
 from curate.errors import EngineError, Stopped
 from curate.ledger import Ledger
@@ -256,3 +257,9 @@ def test_the_engine_stays_at_its_capacity_until_the_queue_is_dry(tmp_path: Path,
     before_dry = engine.history[: len(engine.history) * 9 // 10]
     assert min(before_dry) >= 256
     assert max(engine.history) < 256 + 32
+
+
+@pytest.mark.parametrize(("problems", "learned"), [(49, 0), (50, 50), (58, 50), (200, 160)])
+def test_the_prior_is_learned_from_fifty_problems_on(tmp_path: Path, problems: int, learned: int) -> None:
+    profile(rehearsal(tmp_path / "r", problems, script={}), into=tmp_path / "out")
+    assert beliefs.from_frame(Ledger(tmp_path / "out").prior()).problems == learned

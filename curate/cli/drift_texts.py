@@ -80,7 +80,7 @@ def print_comparison(found: Comparison, limit: int, console: Console | None = No
 
 def _told(side: Side) -> str:
     step = "" if side.step is None else f", step {side.step:,}"
-    return f"{escape(str(side.path))}: {escape(side.model)} at {side.revision[:20]}{step}, {side.kept:,} kept"
+    return f"{escape(str(side.path))}: {escape(side.model)} at {side.revision[:20]}{step}, {side.in_band:,} in the band"
 
 
 def _print_changes(changes: list[Change], word: str, limit: int, out: Console) -> None:

@@ -42,7 +42,8 @@ class Side:
     """The training step, where the profile tells it."""
     updated: str
     problems: int
-    kept: int
+    in_band: int
+    """Problems in the band; what an audit says against them does not count here."""
     mean_pass_rate: float | None
     """Over the compared problems; None without any."""
 
@@ -347,7 +348,7 @@ def _side(ledger: Ledger, manifest: Mapping[str, Any], frame: pl.DataFrame, judg
         step=step_of(manifest),
         updated=manifest.get("updated", manifest["created"]),
         problems=frame.height,
-        kept=frame.filter(decide.kept()).height,
+        in_band=frame.filter(pl.col("outcome") == Outcome.IN_BAND).height,
         mean_pass_rate=float(rates.mean()) if rates.size else None,
     )
 

@@ -220,15 +220,15 @@ def test_what_moved_and_the_band_over_time_have_their_place(ledger: Ledger, tmp_
         "matrix": {"in_band": {"in_band": 3, "too_easy": 2}, "too_hard": {"in_band": 1}},
         "regressions": [{"problem_id": "p<1>", "pass_rate_before": 0.75, "pass_rate_after": 0.5}],
     }
-    row = {"revision": "abc", "kept": 1, "too_hard": 1, "too_easy": 2, "undecided": 0, "mean_pass_rate": 0.25}
-    history = [{"date": "2026-01-01", "step": None, **row}, {"date": "2026-02-01", "step": 7, **row, "kept": 5}]
+    row = {"revision": "abc", "in_band": 1, "too_hard": 1, "too_easy": 2, "undecided": 0, "mean_pass_rate": 0.25}
+    history = [{"date": "2026-01-01", "step": None, **row}, {"date": "2026-02-01", "step": 7, **row, "in_band": 5}]
     text = render(data.build(ledger.path, comparison, history))
     assert SCRIPT not in text
     assert re.search(r"<th>in_band</th>\s*<td[^>]*>3</td><td[^>]*>2</td>", text)
     assert re.search(r"<th>too_hard</th>\s*<td[^>]*>1</td><td[^>]*>0</td>", text)
     assert "p&lt;1&gt;" in text
-    # Kept: a quarter, then five of eight.
-    assert '<polyline class="h-kept" points="0.00,75.00 100.00,37.50 "/>' in text
+    # In the band: a quarter, then five of eight.
+    assert '<polyline class="h-in_band" points="0.00,75.00 100.00,37.50 "/>' in text
     assert '<polyline class="h-rate" points="0.00,75.00 100.00,75.00 "/>' in text
     plain = report(ledger.path, to=tmp_path / "plain.html").path.read_text()
     assert 'id="comparison"' not in plain

@@ -66,8 +66,8 @@ def build(
         comparison: What moved since another checkpoint: ``before`` and ``after``, their names; ``matrix``, problems by
             outcome before and after, as ``{before: {after: count}}``; ``regressions``, a list of ``problem_id``,
             ``pass_rate_before`` and ``pass_rate_after``. None leaves it out.
-        history: The band over time, oldest first: ``date``, ``revision``, ``step`` (or null), ``kept``, ``too_hard``,
-            ``too_easy``, ``undecided``, ``mean_pass_rate``. None leaves it out.
+        history: The band over time, oldest first: ``date``, ``revision``, ``step`` (or null), ``in_band``,
+            ``too_hard``, ``too_easy``, ``undecided``, ``mean_pass_rate``. None leaves it out.
 
     Raises:
         LedgerError: there is no finished profile there.

@@ -21,6 +21,9 @@ from curate.publish.report.texts import encode
 from curate.viewing import FLAG_MEANING
 from curate.visible import visible
 
+SIDES = {"in_band": "in the band", "too_hard": "too hard", "too_easy": "too easy", "undecided": "undecided"}
+"""The lines over time, in words. An audit may speak against problems in the band; that is not told over time."""
+
 
 def render(content: Content) -> str:
     """The page as HTML. The same content gives the same bytes."""
@@ -90,14 +93,14 @@ def _stacked(counts: list[list[int]]) -> list[list[tuple[int, int]]]:
 
 
 def _history(content: Content) -> list[dict[str, Any]]:
-    """Lines over time: the share of problems kept, too hard and too easy, and the mean pass rate."""
+    """Lines over time: the share of problems in the band, too hard and too easy, and the mean pass rate."""
     rows = content.history or []
     if not rows:
         return []
-    whole = [sum(row[name] for name in ("kept", "too_hard", "too_easy", "undecided")) for row in rows]
+    whole = [sum(row[name] for name in SIDES) for row in rows]
     lines = [
-        (name, figures.NAMES[name], [row[name] / all_ if all_ else None for row, all_ in zip(rows, whole, strict=True)])
-        for name in ("kept", "too_hard", "too_easy", "undecided")
+        (name, words, [row[name] / all_ if all_ else None for row, all_ in zip(rows, whole, strict=True)])
+        for name, words in SIDES.items()
     ]
     lines.append(("rate", "mean pass rate", [row["mean_pass_rate"] for row in rows]))
     return [{"class": key, "name": name, "points": figures.line(values)} for key, name, values in lines]
