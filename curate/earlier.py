@@ -16,7 +16,8 @@ import polars as pl
 
 from curate.errors import UsageError
 from curate.ledger import Ledger
-from curate.parts import clean
+from curate.problems import stored
+from curate.problems.pairs import match
 from curate.records import Problem
 
 
@@ -38,7 +39,7 @@ class Source:
 def gather(folders: Sequence[str | Path], problems: Sequence[Problem]) -> tuple[pl.DataFrame, list[Source]]:
     """Count what earlier profiles know of these problems.
 
-    A problem is the same where the id is, and else where question and accepted answers are: sources are renumbered.
+    A problem is the same where ``problems.pairs`` says so: sources are renumbered, and ids used again for others.
 
     Args:
         folders: The profiles, oldest first; at least one.
@@ -50,21 +51,18 @@ def gather(folders: Sequence[str | Path], problems: Sequence[Problem]) -> tuple[
 
     Raises:
         LedgerError: a folder has no finished profile.
-        UsageError: a profile has rollouts of none of these problems.
+        UsageError: a profile has rollouts of none of these problems, or is named twice.
     """
-    mine = pl.DataFrame(
-        {"problem_id": [problem.problem_id for problem in problems], "asks": [_asks(problem) for problem in problems]},
-        schema={"problem_id": pl.String, "asks": pl.String},
-    )
-    sources, found = [], mine.select("problem_id")
+    named = [problem.problem_id for problem in problems]
+    sources, found = list[Source](), pl.DataFrame({"problem_id": named}, schema={"problem_id": pl.String})
     for position, folder in enumerate(folders):
         ledger = Ledger(folder)
-        manifest, counts = ledger.manifest(), _counts(ledger, mine)
+        manifest, counts = ledger.manifest(), _counts(ledger, problems)
         if counts.is_empty():
             raise UsageError(
                 f"the profile {manifest['name']} has rollouts of none of these {len(problems):,} problems",
                 where=f"--like {folder}",
-                hint="name a profile of the same problems; ids or questions and answers must agree",
+                hint="name a profile of the same problems: question and references must agree",
             )
         rows = sorted(counts.rows())
         sources.append(
@@ -77,8 +75,13 @@ def gather(folders: Sequence[str | Path], problems: Sequence[Problem]) -> tuple[
                 rollouts=int(counts["n"].sum()),
             )
         )
-        named = counts.rename({"n": f"n{position}", "k": f"k{position}"})
-        found = found.join(named, on="problem_id", how="left", maintain_order="left")
+        told = [(source.protocol_fingerprint, source.fingerprint) for source in sources]
+        if told[-1] in told[:-1]:
+            raise UsageError(
+                f"the profile {manifest['name']} is named twice", where=f"--like {folder}", hint="once is enough"
+            )
+        columns = counts.rename({"n": f"n{position}", "k": f"k{position}"})
+        found = found.join(columns, on="problem_id", how="left", maintain_order="left")
     each = range(len(folders))
     gathered = found.with_columns(pl.exclude("problem_id").fill_null(0)).select(
         "problem_id",
@@ -106,28 +109,12 @@ def history(earlier: pl.DataFrame, problem_ids: Sequence[str] | pl.Series) -> tu
     return n.reshape(-1, len(nothing)).T, k.reshape(-1, len(nothing)).T
 
 
-def _counts(ledger: Ledger, mine: pl.DataFrame) -> pl.DataFrame:
+def _counts(ledger: Ledger, mine: Sequence[Problem]) -> pl.DataFrame:
     """``problem_id`` as the new profile has it, n and k, of the problems with a scored rollout there."""
     counts = ledger.estimates().filter(pl.col("n") > 0).select("problem_id", "n", "k")
-    there = ledger.problems().select("problem_id", "question", "answers").join(counts, on="problem_id")
-    by_id = mine.select("problem_id").join(there.select("problem_id", "n", "k"), on="problem_id", maintain_order="left")
-    left = mine.join(by_id, on="problem_id", how="anti", maintain_order="left")
-    spoken = there.join(mine, on="problem_id", how="anti").with_columns(
-        asks=pl.struct("question", "answers").map_elements(
-            lambda row: _key(row["question"], row["answers"]), return_dtype=pl.String
-        )
+    pairs = match(stored(ledger.problems()), mine)
+    named = pl.DataFrame(
+        {"there": pairs.before, "problem_id": pairs.after}, schema={"there": pl.String, "problem_id": pl.String}
     )
-    by_content = left.join(
-        spoken.unique("asks", keep="first", maintain_order=True).select("asks", "n", "k"),
-        on="asks",
-        maintain_order="left",
-    )
-    return pl.concat([by_id, by_content.select("problem_id", "n", "k")])
-
-
-def _asks(problem: Problem) -> str:
-    return _key(clean(problem.question), [clean(answer) for answer in problem.answers])
-
-
-def _key(question: str, answers: Sequence[str]) -> str:
-    return repr((question, sorted(answers)))
+    joined = named.join(counts.rename({"problem_id": "there"}), on="there", how="inner", maintain_order="left")
+    return joined.select("problem_id", "n", "k")

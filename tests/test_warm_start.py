@@ -16,6 +16,7 @@ from curate import filter as release
 from curate.auditing import audit
 from curate.cli.main import cli
 from curate.errors import Stopped, UsageError
+from curate.importing import import_rollouts
 from curate.ledger import Ledger
 from curate.planning import plan
 from curate.profiling import profile
@@ -178,3 +179,29 @@ def test_what_follows_goes_by_the_same_beliefs(tmp_path: Path, old: Path) -> Non
     audit(tmp_path / "out")
     assert ledger.audit() is not None
     assert ledger.estimates().equals(before)
+
+
+def test_the_same_ids_with_other_questions_are_other_problems(tmp_path: Path, old: Path) -> None:
+    rows = [{"id": f"p{number}", "question": f"{number} of another kind", "answer": "4"} for number in range(60)]
+    rows[0]["question"] = "what is 4, asked 0"
+    again = load(recipe(tmp_path, rates()), [f"problems.source={jsonl(tmp_path / 'other.jsonl', rows)}"])
+    profile(again, into=tmp_path / "out", like=[old])
+    assert Ledger(tmp_path / "out").earlier()["problem_id"].to_list() == ["p0"]  # type: ignore[index]
+    rows[0]["answer"] = "5"
+    again = load(recipe(tmp_path, rates()), [f"problems.source={jsonl(tmp_path / 'other.jsonl', rows)}"])
+    with pytest.raises(UsageError, match="rollouts of none of these 60 problems"):
+        profile(again, into=tmp_path / "none", like=[old])
+
+
+def test_counts_without_texts_are_matched_by_id(tmp_path: Path) -> None:
+    rows = [{"problem_id": f"p{number}", "n": 8, "k": number % 9} for number in range(50)]
+    import_rollouts(jsonl(tmp_path / "counts.jsonl", rows), format="counts", into=tmp_path / "counts")
+    profile(recipe(tmp_path, rates(60)), into=tmp_path / "out", like=[tmp_path / "counts"])
+    assert Ledger(tmp_path / "out").earlier().height == 50  # type: ignore[union-attr]
+
+
+def test_a_profile_counts_once(tmp_path: Path, old: Path) -> None:
+    again = recipe(tmp_path, rates(), seed=1)
+    with pytest.raises(UsageError, match="named twice"):
+        profile(again, into=tmp_path / "out", like=[old, shutil.copytree(old, tmp_path / "copy")])
+    assert not (tmp_path / "out").exists()

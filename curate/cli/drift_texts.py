@@ -58,8 +58,8 @@ def print_comparison(found: Comparison, limit: int, console: Console | None = No
     for name in seen:
         table.add_row(name, *(f"{found.migration[name][now]:,}" for now in seen))
     out.print(table)
-    _print_changes([one for one in found.changes if one.changed and (one.difference or 0.0) < 0], "fell", limit, out)
-    _print_changes([one for one in found.changes if one.changed and (one.difference or 0.0) >= 0], "rose", limit, out)
+    _print_changes([one for one in found.changes if one.fell], "fell", limit, out)
+    _print_changes([one for one in found.changes if one.rose], "rose", limit, out)
     if found.groups:
         table = _table(
             found.group_key or "", "problems", "before", "after", "change", "fell", "rose", "entered", "left"

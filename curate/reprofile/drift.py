@@ -17,9 +17,10 @@ import polars as pl
 from curate import beliefs, decide
 from curate.errors import UsageError
 from curate.ledger import Ledger
+from curate.problems import stored
+from curate.problems.pairs import Pairs, match
 from curate.recipe import BandSection
 from curate.records import Outcome
-from curate.reprofile.pairs import Pairs, match
 from curate.statistics.difference import Difference, difference, p_unchanged, q_values
 from curate.summary import step_of
 from curate.viewing import grouping
@@ -78,6 +79,16 @@ class Change:
     changed: bool
     """Whether q is at most the rate asked for."""
     group: str | None
+
+    @property
+    def fell(self) -> bool:
+        """Whether it surely changed, and rather for the worse."""
+        return self.changed and self.p_decrease is not None and self.p_decrease > 0.5
+
+    @property
+    def rose(self) -> bool:
+        """Whether it surely changed, and rather for the better."""
+        return self.changed and not self.fell
 
 
 @dataclass(frozen=True)
@@ -166,7 +177,7 @@ def compare(a: str | Path, b: str | Path, *, by: str | None = None, fdr: float =
     old, new = Ledger(a), Ledger(b)
     manifests = old.manifest(), new.manifest()
     problems = new.problems()
-    pairs = match(old.problems(), problems)
+    pairs = match(stored(old.problems()), stored(problems))
     if not pairs.after:
         raise UsageError(
             "the two profiles have no problem in common",
@@ -380,15 +391,3 @@ def _warnings(
             f"{pairs.other_content[0]} for one: these were not compared"
         )
     return said
-
-
-def report_section(found: Comparison) -> dict[str, Any]:
-    """The comparison as the report takes it: names, the matrix of outcomes, and the regressions."""
-    fallen = (one for one in found.changes if one.changed and (one.difference or 0.0) < 0)
-    columns = ("problem_id", "pass_rate_before", "pass_rate_after")
-    return {
-        "before": found.before.name,
-        "after": found.after.name,
-        "matrix": found.migration,
-        "regressions": [{name: getattr(one, name) for name in columns} for one in fallen],
-    }

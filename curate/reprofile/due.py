@@ -186,7 +186,9 @@ def _begin(known: _Known, policy: Policy, reasons: list[str], notes: list[str], 
         item = _item("all", asked["problem_id"].to_list(), known, prior)
         return _schedule(known, policy, (item,), reasons, notes, expected)
     found = forecast(known.old, [], known.estimates, known.band, ahead=_ahead(known) or 0.0)
-    size = policy.anchors if policy.budget is None else min(policy.anchors, int(policy.budget * known.estimates.height))
+    size = policy.anchors
+    if policy.budget is not None:
+        size = max(1, min(size, int(policy.budget * known.estimates.height)))
     able = np.flatnonzero(known.estimates["set_aside"].is_null().to_numpy())
     order = ability.anchors(found.fitted, found.ability, known.estimates.height)
     chosen = order[np.isin(order, able)][:size]

@@ -45,7 +45,7 @@ def check(policy: Policy) -> None:
         if share is not None and not 0.0 < share <= 1.0:
             raise UsageError(f"a share lies above 0 and is at most 1, got {share:g}", where=name)
     for name, least in (("--every-days", policy.every_days), ("--every-steps", policy.every_steps)):
-        if least is not None and least <= 0:
+        if least is not None and not least > 0:
             raise UsageError(f"must be above 0, got {least:g}", where=name)
     if policy.anchors < 0:
         raise UsageError(f"must be at least 0, got {policy.anchors}", where="--anchors")

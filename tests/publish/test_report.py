@@ -213,20 +213,10 @@ def test_a_profile_of_nothing_sampled_still_has_a_page(tmp_path: Path) -> None:
 # -- the places that other commands fill -----------------------------------------------------------------------------
 
 
-def test_what_moved_and_the_band_over_time_have_their_place(ledger: Ledger, tmp_path: Path) -> None:
-    comparison = {
-        "before": "step 100",
-        "after": SCRIPT,
-        "matrix": {"in_band": {"in_band": 3, "too_easy": 2}, "too_hard": {"in_band": 1}},
-        "regressions": [{"problem_id": "p<1>", "pass_rate_before": 0.75, "pass_rate_after": 0.5}],
-    }
+def test_the_band_over_time_has_its_place(ledger: Ledger, tmp_path: Path) -> None:
     row = {"revision": "abc", "in_band": 1, "too_hard": 1, "too_easy": 2, "undecided": 0, "mean_pass_rate": 0.25}
     history = [{"date": "2026-01-01", "step": None, **row}, {"date": "2026-02-01", "step": 7, **row, "in_band": 5}]
-    text = render(data.build(ledger.path, comparison, history))
-    assert SCRIPT not in text
-    assert re.search(r"<th>in_band</th>\s*<td[^>]*>3</td><td[^>]*>2</td>", text)
-    assert re.search(r"<th>too_hard</th>\s*<td[^>]*>1</td><td[^>]*>0</td>", text)
-    assert "p&lt;1&gt;" in text
+    text = render(data.build(ledger.path, None, history))
     # In the band: a quarter, then five of eight.
     assert '<polyline class="h-in_band" points="0.00,75.00 100.00,37.50 "/>' in text
     assert '<polyline class="h-rate" points="0.00,75.00 100.00,75.00 "/>' in text
@@ -236,19 +226,37 @@ def test_what_moved_and_the_band_over_time_have_their_place(ledger: Ledger, tmp_
 
 
 def test_the_page_of_a_later_checkpoint_shows_what_moved(tmp_path: Path) -> None:
-    outcomes = {"fell": [[True] * 40, [False] * 40], "stays": [[True, False] * 20] * 2}
+    fell, stays = f"fell {SCRIPT}", [True, False] * 20
+    drawn = {fell: [[True] * 40, [False] * 40], "rose": [[False] * 40, [True] * 40], "a": [stays] * 2, "b": [stays] * 2}
     profiles = []
     for step in (0, 1):
-        ledger = profile(tmp_path / f"step-{step}", {name: drawn[step] for name, drawn in outcomes.items()})
+        ledger = profile(tmp_path / f"step-{step}", {name: both[step] for name, both in drawn.items()})
         session = Session("profile", "none", now(), 0.0, 0, 0, 0, 0, 0, 0)
         with ledger.writing():
-            ledger.write_manifest({**ledger.manifest(), "name": f"step-{step}"})
+            told = ledger.manifest()
+            protocol = {**told["protocol"], "sampling.temperature": 1.0 - 0.5 * step}
+            ledger.write_manifest({**told, "name": f"step-{step}", "protocol": protocol})
             sum_up(ledger, session)
         profiles.append(ledger.path)
     text = curate.report(profiles[1], since=[profiles[0]]).path.read_text()
-    moved = text[text.index('id="comparison"') :]
-    assert moved.index("step-0") < moved.index("fell")
-    assert moved.index('id="history"') < moved.index("<polyline")
+    assert SCRIPT not in text
+    moved = text[text.index('id="comparison"') : text.index('id="history"')]
+    found = curate.compare(profiles[0], profiles[1])
+    assert (found.fell, found.rose, found.migration["in_band"]["in_band"]) == (1, 1, 2)
+    loose = curate.compare(profiles[0], profiles[1], fdr=0.999)
+    assert [sum(one.fell for one in loose.changes), sum(one.rose for one in loose.changes)] == [loose.fell, loose.rose]
+    words = " ".join(re.sub(r"<[^>]+>", " ", moved).split())
+    assert "step-0" in words
+    assert "temperature was 1.0, is 0.5" in words
+    assert f"{found.mean_change:+.3f}, 95% interval {found.mean_low:+.3f} to {found.mean_high:+.3f}" in words
+    assert "1 fell, 1 rose at a false discovery rate of 0.05; 0 entered the band, 0 left it" in words
+    assert re.search(r"<th>in_band</th>\s*<td[^>]*>2</td>", moved)
+    regressions, gains = words[words.index("Regressions 1") :].split("Gains 1")
+    for rows, name, counts in ((regressions, "fell", "40/40 0/40"), (gains, "rose", "0/40 40/40")):
+        one = next(change for change in found.changes if change.problem_id.startswith(name))
+        assert f"{counts} {one.difference:+.3f} {one.low:+.2f} to {one.high:+.2f} {one.q:.3f}" in rows
+        assert f"{one.before} → {one.after}" in rows
+    assert "<polyline" in text[text.index('id="history"') :]
     assert run(["report", str(profiles[1]), "--since", str(profiles[0]), "--to", str(tmp_path / "same.html")]) == 0
     assert (tmp_path / "same.html").read_text() == text
 

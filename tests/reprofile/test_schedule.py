@@ -132,6 +132,7 @@ def test_a_folder_of_checkpoints_stands_for_its_last(here: Path) -> None:
     ("policy", "option"),
     [
         (Policy(budget=1.5), "--budget"),
+        (Policy(every_days=float("nan")), "--every-days"),
         (Policy(changed=0.0), "--changed"),
         (Policy(every_days=-1), "--every-days"),
         (Policy(every_steps=0), "--every-steps"),
@@ -226,6 +227,11 @@ def test_the_budget_counts_the_anchors_and_takes_the_likeliest_changes(here: Pat
     drawn = Ledger(summary.path).held()
     assert 8 < len(drawn) <= 0.2 * PROBLEMS
     assert set(drawn) <= {f"p{number}" for number in MIDDLE}
+
+
+def test_the_least_budget_is_one_anchor(here: Path) -> None:
+    found = curate.schedule(moved(here), policy=Policy(budget=0.0001))
+    assert [(item.kind, item.problems) for item in found.items] == [("anchors", 1)]
 
 
 def test_what_was_left_out_for_no_fault_of_the_model_is_looked_at_again(here: Path) -> None:

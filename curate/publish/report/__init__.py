@@ -13,7 +13,7 @@ from curate import durable
 from curate.errors import UsageError
 from curate.ledger import Ledger
 from curate.publish.report import data, page
-from curate.reprofile.drift import compare, report_section
+from curate.reprofile.drift import compare
 from curate.reprofile.history import history
 
 
@@ -61,7 +61,7 @@ def report(
     if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
         raise UsageError("a report is a file that ends in .html", where=str(target), hint="--to FILE.html")
     Ledger(profile).manifest()  # what is no profile is told so, before anything is compared with it
-    moved = report_section(compare(since[-1], profile)) if since else None
+    moved = compare(since[-1], profile) if since else None
     known = history([*since, profile])
     content = data.build(profile, moved, known if len(known) > 1 else None)
     text = page.render(content).encode()

@@ -20,6 +20,7 @@ from curate import beliefs, decide
 from curate.ledger import Ledger
 from curate.publish.report import bands, examples, figures, texts
 from curate.records import Outcome, Reason
+from curate.reprofile.drift import Comparison
 from curate.statistics.prior import Prior
 from curate.viewing import FLAG_MEANING, MEANING, TO_DO, Overview, audited, grouping, overview
 from curate.visible import excerpt, visible
@@ -50,22 +51,20 @@ class Content:
     groups: dict[str, Any]
     lists: dict[str, dict[str, Any]]
     """``suspects``, ``guessable`` and ``shortcuts``: ``count`` of them and the first as ``rows``."""
-    comparison: Mapping[str, Any] | None
+    comparison: Comparison | None
     history: Sequence[Mapping[str, Any]] | None
 
 
 def build(
     profile: str | Path,
-    comparison: Mapping[str, Any] | None = None,
+    comparison: Comparison | None = None,
     history: Sequence[Mapping[str, Any]] | None = None,
 ) -> Content:
     """Gather everything that a page says of a profile.
 
     Args:
         profile: The profile's folder. Without its rollouts, or without an audit, what they tell is missing.
-        comparison: What moved since another checkpoint: ``before`` and ``after``, their names; ``matrix``, problems by
-            outcome before and after, as ``{before: {after: count}}``; ``regressions``, a list of ``problem_id``,
-            ``pass_rate_before`` and ``pass_rate_after``. None leaves it out.
+        comparison: What moved since another checkpoint. None leaves it out.
         history: The band over time, oldest first: ``date``, ``revision``, ``step`` (or null), ``in_band``,
             ``too_hard``, ``too_easy``, ``undecided``, ``mean_pass_rate``. None leaves it out.
 
