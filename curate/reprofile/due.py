@@ -179,7 +179,8 @@ def _begin(known: _Known, policy: Policy, reasons: list[str], notes: list[str], 
     """The first stage: anchors, or everything where anchors would not help."""
     asked = known.estimates.filter(pl.col("set_aside").is_null())
     sampled = known.estimates.filter(pl.col("n") > 0).height
-    if policy.anchors == 0 or sampled < FEWEST_PROBLEMS or asked.height <= 4 * policy.anchors:
+    few = policy.budget is None and asked.height <= 4 * policy.anchors
+    if policy.anchors == 0 or sampled < FEWEST_PROBLEMS or few:
         if policy.anchors:
             notes.append("too few problems for anchors to save anything")
         prior = beliefs.from_frame(known.base.prior())

@@ -229,9 +229,10 @@ def test_the_budget_counts_the_anchors_and_takes_the_likeliest_changes(here: Pat
     assert set(drawn) <= {f"p{number}" for number in MIDDLE}
 
 
-def test_the_least_budget_is_one_anchor(here: Path) -> None:
-    found = curate.schedule(moved(here), policy=Policy(budget=0.0001))
-    assert [(item.kind, item.problems) for item in found.items] == [("anchors", 1)]
+@pytest.mark.parametrize(("budget", "anchors"), [(0.0001, 1), (0.1, 8), (1.0, 32)])
+def test_a_budget_limits_the_anchors_and_leaves_one(here: Path, budget: float, anchors: int) -> None:
+    found = curate.schedule(moved(here), policy=Policy(budget=budget))
+    assert [(item.kind, item.problems) for item in found.items] == [("anchors", anchors)]
 
 
 def test_what_was_left_out_for_no_fault_of_the_model_is_looked_at_again(here: Path) -> None:
