@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ class Imported:
     """Rows that are errors in place of answers: set aside, and counted as nothing."""
     first_errors: tuple[str, ...]
     bad_lines: int
+    """Rows left out; of every step, the first has those too that tell no step."""
     first_bad_lines: tuple[str, ...]
     others: int
     """Rows of other steps or models than the one asked for."""
@@ -77,6 +78,7 @@ def import_rollouts(
     reward: str | None = None,
     answer_pattern: str | None = None,
     pilot: int = 8,
+    strays: bool = True,
     report: Report | None = None,
 ) -> Imported:
     """Import rollouts that another tool drew.
@@ -99,6 +101,7 @@ def import_rollouts(
         reward: Which of several rewards, metrics or scorers is the log's verdict; ``none``: none.
         answer_pattern: A regular expression whose first group, in its last match, is the reference.
         pilot: How many first rollouts of each problem make its pilot; of counts, all of them do.
+        strays: Whether rows left out that tell no step are counted; ``import_every_step`` does so for all its steps.
         report: Called with (done, all) rollouts.
 
     Raises:
@@ -119,6 +122,7 @@ def import_rollouts(
         model=model,
         reward=reward,
         answer_pattern=answer_pattern,
+        strays=strays,
     )
     work = _Work(reading, files_of(paths, format), format, Ledger(into), section, band or BandSection(), pilot, report)
     started, begun = now(), time.monotonic()
@@ -165,13 +169,21 @@ def import_every_step(
         One for each step, in order.
 
     Raises:
-        UsageError: no row has a step. Else as :func:`import_rollouts`.
+        UsageError: no row has a step.
+        ProblemsError: a row tells no step, and others do. Else as :func:`import_rollouts`.
     """
-    found = logs.steps(paths, format, more.get("columns"))
-    return tuple(
-        import_rollouts(files, format=format, into=Path(into) / f"step-{step:06d}", step=step, **more)
-        for step, files in found.items()
+    asked = {name: more[name] for name in ("columns", "reward", "skip_bad_lines") if name in more}
+    found = logs.steps(paths, format, **asked)
+    first, *others = [
+        import_rollouts(files, format=format, into=Path(into) / f"step-{step:06d}", step=step, strays=False, **more)
+        for step, files in found.files.items()
+    ]
+    told = replace(
+        first,
+        bad_lines=found.n_bad_lines + first.bad_lines,
+        first_bad_lines=found.bad_lines + first.first_bad_lines,
     )
+    return (told, *others)
 
 
 @dataclass

@@ -217,7 +217,7 @@ def resolve_path(name: str) -> Path | None:
             return Path(name)
     path = Path(name).expanduser()
     looks_local = path.is_absolute() or name.startswith((".", "~"))
-    looks_like_data = path.suffix.lower() in {".jsonl", ".json", ".csv", ".parquet"}
+    looks_like_data = re.search(r"\.(jsonl|json|csv)(\.gz|\.zst)?\Z|\.parquet\Z", path.name.lower())
     return path if path.exists() or looks_local or looks_like_data else None
 
 

@@ -231,6 +231,29 @@ def test_every_step_of_a_policy_in_training_has_a_profile_of_its_own(tmp_path: P
         import_every_step(log, format="jsonl", into=tmp_path / "x", verifier=EXACT)
 
 
+def test_every_step_loses_no_step_and_counts_a_bad_line_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ten = [{**row, "step": 10} for row in rows("a", 1, 2)]
+    twenty = [{**row, "step": 20.0} for row in rows("a", 2, 2)]
+    strays = [{**row, "step": "30"} for row in rows("a", 2, 2)]
+    bad = [{**rows("b", 1, 1)[0], "step": 20, "reward": "x"}, rows("c", 1, 1)[0]]
+    logs_ = [jsonl(tmp_path / "a.jsonl", [*ten, *twenty, *bad]), jsonl(tmp_path / "b.jsonl", strays)]
+    logs_[0].write_text(logs_[0].read_text() + "junk\n")
+    into = tmp_path / "all"
+    arguments = ["import", *map(str, logs_), "--format", "jsonl", "--into", str(into), "--every-step"]
+    arguments += ["--verifier", "exact", "--workers", "1"]
+    assert run(arguments) == 1
+    assert f"{logs_[0]}:7" in capsys.readouterr().err
+    assert not into.exists()
+    assert run([*arguments, "--skip-bad-lines", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["step"], one["summary"]["passes"], one["bad_lines"]) for one in told] == [(10, 1, 4), (20, 2, 1)]
+    places = [line.partition(": ")[0] for line in told[0]["first_bad_lines"]]
+    assert places == [f"{logs_[0]}:7", f"{logs_[1]}:1", f"{logs_[1]}:2", f"{logs_[0]}:6"]
+    assert told[1]["first_bad_lines"] == [f"{logs_[0]}:5: the reward is 'x', not a number"]
+
+
 def test_every_step_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dumps = Path(__file__).parent / "logs" / "written" / "verl"
     arguments = ["import", str(dumps), "--format", "verl", "--into", str(tmp_path), "--verifier", "exact", "--json"]

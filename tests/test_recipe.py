@@ -253,6 +253,7 @@ def test_a_name_is_a_path_where_it_exists_or_is_written_as_one(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     assert recipe.resolve_path("openai/gsm8k") is None
     assert recipe.resolve_path("none.jsonl") == Path("none.jsonl")
+    assert recipe.resolve_path("none.jsonl.gz") == Path("none.jsonl.gz")
     assert recipe.resolve_path("./none") == Path("none")
     assert recipe.resolve_path("/none") == Path("/none")
     (tmp_path / "openai" / "gsm8k").mkdir(parents=True)

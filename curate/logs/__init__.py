@@ -22,14 +22,13 @@ from curate.logs import counts
 from curate.logs.formats import COUNTS, FORMATS, files_of, reader
 from curate.logs.known import Known
 from curate.logs.origin import Asked, Origin
-from curate.logs.rollouts import OPTIONAL, REQUIRED
-from curate.logs.scan import Entry, Scan, Seen
+from curate.logs.rollouts import OPTIONAL, REQUIRED, step_of
+from curate.logs.scan import SHOWN, Entry, Scan, Seen
 from curate.problems.duplicates import set_duplicates_aside
-from curate.problems.rows import lookup
 from curate.recipe import digest
 from curate.records import Problem, Rollout
 
-__all__ = ["FORMATS", "Entry", "LogBatch", "read", "reading", "steps"]
+__all__ = ["FORMATS", "Entry", "LogBatch", "Steps", "read", "reading", "steps"]
 
 _MOST = 40
 """Steps or models that a complaint lists."""
@@ -86,6 +85,18 @@ class LogBatch:
         return ((one, reward) for one, reward in self._again() if isinstance(one, Rollout))
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Which steps of a policy in training a log has."""
+
+    files: Mapping[int, tuple[Path, ...]]
+    """In order, each with those files of the log that it is in."""
+    n_bad_lines: int
+    """Rows that tell no step; 0 unless leaving them out was asked for."""
+    bad_lines: tuple[str, ...]
+    """The first few of them: place and complaint."""
+
+
 def read(paths: str | Path | Iterable[str | Path], format: str, **asked: Any) -> LogBatch:
     """Read and check a whole log: :func:`reading`, to its end."""
     steps = reading(paths, format, **asked)
@@ -108,6 +119,7 @@ def reading(
     model: str | None = None,
     reward: str | None = None,
     answer_pattern: str | None = None,
+    strays: bool = True,
 ) -> Generator[int, None, LogBatch]:
     """Read and check a whole log, a few rows at a time.
 
@@ -128,6 +140,7 @@ def reading(
         model: What drew the rollouts. Of a log with several models, the one to read.
         reward: Which of several rewards, metrics or scorers is the log's verdict; ``none``: none of them.
         answer_pattern: A regular expression whose first group, in its last match, is the reference.
+        strays: Whether bad rows that tell no step are counted; not where ``steps`` has counted them.
 
     Yields:
         How many rows have been read, so that the caller may breathe.
@@ -148,13 +161,14 @@ def reading(
     scan = Scan(
         files=files,
         format=format,
-        asked=Asked(format, reward, given),
+        asked=Asked(format, reward, given, files),
         mapping=mapping,
         known=Known(known, given) if known else None,
         pattern=_pattern(answer_pattern),
         skip_bad_lines=skip_bad_lines,
         step=step,
         model=model,
+        strays=strays,
     )
     seen = Seen()
     yield from _breathing(scan.entries(seen))
@@ -163,7 +177,12 @@ def reading(
         # The only model of the log goes by another name there.
         scan, seen = replace(scan, model=None), Seen()
         yield from _breathing(scan.entries(seen))
-    if seen.mixed or (seen.strands and seen.taken is None) or (len(drawn) > 1 and scan.model not in drawn):
+    elif len(drawn) > 1 and model in drawn and any(name is None for _, name in seen.strands):
+        # Which of the models drew a rollout that names none, nobody knows.
+        scan, seen = replace(scan, nameless=False), Seen()
+        yield from _breathing(scan.entries(seen))
+    none_fits = seen.taken is None and bool(seen.strands) and not (step is not None and seen.bad_of_step)
+    if seen.mixed or none_fits or (len(drawn) > 1 and scan.model not in drawn):
         raise _which(seen, files, step, scan.model)
     if not seen.n_rollouts + seen.n_errors:
         place, error = seen.first_bad or (", ".join(map(str, files)), None)
@@ -191,25 +210,66 @@ def reading(
 
 
 def steps(
-    paths: str | Path | Iterable[str | Path], format: str, columns: Mapping[str, str | None] | None = None
-) -> dict[int, tuple[Path, ...]]:
-    """Which steps of a policy in training a log has, in order, and which of its files each one is in.
+    paths: str | Path | Iterable[str | Path],
+    format: str,
+    *,
+    columns: Mapping[str, str | None] | None = None,
+    reward: str | None = None,
+    skip_bad_lines: bool = False,
+) -> Steps:
+    """Which steps of a policy in training a log has; its arguments are those of :func:`reading`.
 
     Raises:
         UsageError: it has none.
-        ProblemsError: a file as a whole cannot be read.
+        ProblemsError: a row that is broken, or tells no step where others do; names the place. Or: a file as a whole
+            cannot be read, or no row of it all.
     """
     files = files_of(paths, format)
     given = dict(columns or {})
-    found: dict[int, list[Path]] = {}
+    mapping = _mapping(given, counts.COLUMNS if format == COUNTS else ())
+    found: dict[int, dict[Path, None]] = {}
+    bad, stepless = _Left(), _Left()
     for path in files:
-        for _, row in reader(format).read(path, Asked(format, "none", given)):
-            step = None if isinstance(row, ProblemsError) else lookup(row, given.get("step") or "step")
-            if isinstance(step, int) and path not in found.setdefault(step, []):
-                found[step].append(path)
-    if not found:
+        for place, row in reader(format).read(path, Asked(format, reward, given, files)):
+            try:
+                if isinstance(row, ProblemsError):
+                    raise row
+                step = step_of(row, mapping)
+            except ProblemsError as error:
+                bad.add(place, error)
+                continue
+            if step is None:
+                stepless.add(place, ProblemsError("this row has no step, others of the log have one"))
+            else:
+                found.setdefault(step, {})[path] = None
+    if not found and not bad.count:
         raise UsageError("no row of the log has a step", where=", ".join(map(str, files[:3])))
-    return {step: tuple(found[step]) for step in sorted(found)}
+    count, left = bad.count + stepless.count, [*bad.first, *stepless.first]
+    if left and not (found and skip_bad_lines):
+        place, first = left[0]
+        message = f"no row can be read; the first: {first.message}" if skip_bad_lines else first.message
+        hint = first.hint or "--skip-bad-lines leaves such rows out, and counts them"
+        raise ProblemsError(message, where=place, hint=None if skip_bad_lines else hint)
+    told = tuple(f"{place}: {cause.message}" for place, cause in left[:SHOWN])
+    return Steps({step: tuple(found[step]) for step in sorted(found)}, count, told)
+
+
+@dataclass(slots=True)
+class _Left:
+    """Rows that tell no step: how many, and the first few."""
+
+    count: int = 0
+    first: list[tuple[str, ProblemsError]] = field(default_factory=list)
+    _last: str | None = None
+
+    def add(self, place: str, error: ProblemsError) -> None:
+        """One more, unless it is another rollout of the same row."""
+        if place == self._last:
+            return
+        self._last = place
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append((place, error))
 
 
 def _breathing(entries: Iterator[Entry | None]) -> Iterator[int]:

@@ -53,7 +53,7 @@ def each(placed: Placed, take: Callable[[Row], Iterable[Row]]) -> Placed:
             taken = list(take(row))
         except ProblemsError as error:
             yield place, error
-        except (TypeError, ValueError, AttributeError, LookupError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
             yield place, ProblemsError(f"this is not shaped as a row of this format: {error}")
         else:
             yield from ((place, one) for one in taken)

@@ -36,6 +36,8 @@ def origin(_path: Path) -> Origin:
 def _rollouts(row: Row, asked: Asked) -> Iterator[Row]:
     cell = {name: lookup(row, asked.columns.get(name) or name) for name in COLUMNS}
     n = _whole(cell["n"], "n")
+    if n == 0:
+        raise ProblemsError("n is 0: nothing was drawn of this problem")
     k = _of_rate(cell["pass_rate"], n) if cell["k"] in (MISSING, None) else _whole(cell["k"], "k")
     if k > n:
         raise ProblemsError(f"{k} of {n} cannot pass")
@@ -61,7 +63,7 @@ def _whole(value: Any, name: str) -> int:
 def _of_rate(value: Any, n: int) -> int:
     try:
         k = float(value) * n
-        if not math.isclose(k, round(k), abs_tol=0.01):
+        if not 0 <= k <= n or not math.isclose(k, round(k), abs_tol=0.01):
             raise ValueError
     except (TypeError, ValueError, OverflowError) as error:
         shown = "missing" if value is MISSING else repr(value)

@@ -15,6 +15,9 @@ from typing import Any
 REASONS = frozenset({"error", "content_filter", "abort", "aborted", "cancelled", "canceled", "failed", "timeout"})
 """Finish reasons of requests that did not end by the model's own doing nor at the length limit."""
 
+_NONE = frozenset({"", "none", "null", "nan", "false", "0"})
+"""Texts in an error column which say that there was no error."""
+
 _SHOWN = 200
 
 _MESSAGES = re.compile(
@@ -39,12 +42,12 @@ def fault(error: Any, finish_reason: Any, completion: Any) -> str | None:
     """Why one row is a failed request and no rollout; None where it is a rollout.
 
     Args:
-        error: What the log has in its error column: a text, a mapping, true; empty or null where all went well.
+        error: What the log has in its error column, as for ``failure``.
         finish_reason: As the log gives it.
         completion: As the log gives it.
     """
-    if (told := _told(error)) is not None:
-        return told
+    if (said := failure(error)) is not None:
+        return said
     if isinstance(finish_reason, str) and finish_reason.strip().lower() in REASONS:
         return f"finish_reason {finish_reason.strip().lower()}"
     text = completion.strip() if isinstance(completion, str) else ""
@@ -53,18 +56,17 @@ def fault(error: Any, finish_reason: Any, completion: Any) -> str | None:
     return None
 
 
-def _told(error: Any) -> str | None:
-    if error is None or error is False or (isinstance(error, float) and math.isnan(error)):
+def failure(error: Any) -> str | None:
+    """What an error column says: a text, a mapping, true; None where it is empty, null, 0 or false, as text too."""
+    if not error or (isinstance(error, float) and math.isnan(error)):
         return None
     if isinstance(error, dict):
         # Parquet gives every key of a column to each of its mappings.
         error = {key: value for key, value in error.items() if value is not None}
         message = error.get("message")
         error = message if isinstance(message, str) and message else error
-    if error in ("", {}, []):
-        return None
-    text = error if isinstance(error, str) else json.dumps(error, default=str)
-    return text.strip()[:_SHOWN] or None
+    text = (error if isinstance(error, str) else json.dumps(error, default=str)).strip()
+    return None if error == {} or text.lower() in _NONE else text[:_SHOWN]
 
 
 def _is_payload(text: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError, UsageError
+from curate.problems.files import COMPRESSED, uncompressed
 
 FORMATS: dict[str, str] = {
     "jsonl": "curate.logs.plain",
@@ -34,6 +35,9 @@ and plain rows, and ``origin(path)``, what a log says of its protocol."""
 
 COUNTS = "counts"
 """The one format whose rollouts have no texts."""
+
+_LINES = (".jsonl", ".csv")
+"""Ends of the names of logs that are read line by line, so that they may be compressed."""
 
 _PARTS = re.compile(r"(\d+)")
 
@@ -68,17 +72,24 @@ def files_of(paths: str | Path | Iterable[str | Path], format: str) -> tuple[Pat
         files += _inside(path, format) if path.is_dir() else [path]
     seen: set[Path] = set()
     for path in files:
-        if path.resolve() in seen:
+        known = uncompressed(path.resolve())
+        if known in seen:
             raise UsageError("this log file is named twice", where=str(path))
-        seen.add(path.resolve())
+        seen.add(known)
     return tuple(files)
 
 
 def _inside(folder: Path, format: str) -> list[Path]:
-    """The logs of a format in a folder, numbers in their names in order; the first kind of name that there is."""
+    """The logs of a format in a folder, numbers in their names in order; the first kind of name that there is.
+
+    One that was compressed counts where its original is gone.
+    """
     names: tuple[str, ...] = reader(format).FILES
     for pattern in names:
-        if found := [path for path in folder.glob(pattern) if path.is_file()]:
+        endings = COMPRESSED if pattern.endswith(_LINES) else ()
+        packed = [path for ending in endings for path in folder.glob(pattern + ending)]
+        both = [*folder.glob(pattern), *(path for path in packed if not uncompressed(path).exists())]
+        if found := [path for path in both if path.is_file()]:
             return sorted(
                 found, key=lambda path: [int(part) if part.isdigit() else part for part in _PARTS.split(path.name)]
             )

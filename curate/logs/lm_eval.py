@@ -20,7 +20,7 @@ from typing import Any
 from curate.errors import ProblemsError, UsageError
 from curate.logs.cells import QUESTION, Placed, chosen, each, first, listed, mapping, rows, sidecar
 from curate.logs.origin import Asked, Origin, sampling
-from curate.problems.files import Row
+from curate.problems.files import Row, uncompressed
 
 FILES = ("samples_*.jsonl",)
 _NAME = re.compile(r"samples_(?P<task>.*)_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl")
@@ -51,7 +51,7 @@ def read(path: Path, asked: Asked) -> Placed:
 
 def origin(path: Path) -> Origin:
     """What the results file beside the samples says."""
-    named = _NAME.fullmatch(path.name)
+    named = _NAME.fullmatch(uncompressed(path).name)
     told = sidecar(path.with_name(f"results_{named['date']}.json")) if named else {}
     config, task = (
         mapping(told.get("config")),

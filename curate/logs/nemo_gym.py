@@ -22,7 +22,7 @@ from curate.logs.cells import ANSWER, QUESTION, Placed, each, first, mapping, ro
 from curate.logs.cells import asked as turns
 from curate.logs.openai_batch import answered
 from curate.logs.origin import Asked, Origin, sampling
-from curate.problems.files import Row
+from curate.problems.files import COMPRESSED, Row, uncompressed
 
 FILES = ("*rollouts.jsonl",)
 _TASK, _ROLLOUT = "_ng_task_index", "_ng_rollout_index"
@@ -74,7 +74,7 @@ def _plain(told: Row) -> Row:
 
 def _inputs(path: Path) -> dict[Any, Row]:
     """The inputs by task; each stands there once for every rollout that was asked."""
-    file = path.with_name(f"{path.stem}_materialized_inputs.jsonl")
+    file = _beside(path, "materialized_inputs")
     found: dict[Any, Row] = {}
     for _, row in rows(file) if file.exists() else ():
         if isinstance(row, ProblemsError):
@@ -85,6 +85,13 @@ def _inputs(path: Path) -> dict[Any, Row]:
 
 def _with_failures(path: Path) -> Iterator[tuple[str, Row | ProblemsError]]:
     yield from rows(path)
-    failures = path.with_name(f"{path.stem}_failures.jsonl")
+    failures = _beside(path, "failures")
     if failures.exists() and failures.stat().st_size:
         yield from rows(failures)
+
+
+def _beside(path: Path, name: str) -> Path:
+    """Another file of the run, compressed or not."""
+    plain = path.with_name(f"{uncompressed(path).stem}_{name}.jsonl")
+    packed = [plain.with_name(plain.name + ending) for ending in COMPRESSED]
+    return next((file for file in (plain, *packed) if file.exists()), plain)

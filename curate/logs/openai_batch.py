@@ -18,6 +18,7 @@ from pathlib import Path
 
 from curate.errors import ProblemsError
 from curate.logs.cells import Placed, each, listed, mapping, rows, spoken
+from curate.logs.faults import failure
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
 
@@ -42,8 +43,9 @@ def _rollouts(row: Row) -> Iterator[Row]:
     response = mapping(row.get("response"))
     body, status = mapping(response.get("body")), response.get("status_code", 200)
     base["model"] = body.get("model")
-    if row.get("error") or status != 200 or body.get("error"):
-        yield {**base, "error": row.get("error") or body.get("error") or f"status {status}"}
+    error = failure(row.get("error")) or failure(body.get("error"))
+    if error or status != 200:
+        yield {**base, "error": error or f"status {status}"}
         return
     choices = listed(body.get("choices"))
     usage = mapping(body.get("usage"))

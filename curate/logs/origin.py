@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 UNKNOWN = "unknown"
@@ -70,6 +71,8 @@ class Asked:
     """Which of several rewards, metrics or scorers is the log's verdict; ``none``: none of them."""
     columns: Mapping[str, str | None] = field(default_factory=dict)
     """Our name to the log's, as the user gave them."""
+    files: tuple[Path, ...] = ()
+    """All files of the log: what several rewards are is judged by all of it."""
 
 
 def sampling(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import Any
 from curate.errors import ProblemsError
 from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, document, each, first, listed, mapping, sidecar, spoken
 from curate.logs.cells import asked as turns
+from curate.logs.faults import failure
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
 
@@ -73,7 +74,7 @@ def _rollout(episode: Row, item: Row, asked: Asked) -> Row:
         "completion": said,
         "finish_reason": "length" if ended.startswith("max_") else "stop" if ended == "env_done" else None,
         "reward": chosen(rewards, asked.reward or usual, "reward"),
-        "error": item.get("error") or ((told or f"ended by {ended}") if failed else None if said else told),
+        "error": failure(item.get("error")) or ((told or f"ended by {ended}") if failed else None if said else told),
         "metadata": {"id": task.get("id"), **mapping(task.get("metadata"))},
     }
 

@@ -108,9 +108,18 @@ def parse(row: Row, columns: Mapping[str, str | None], answer_pattern: re.Patter
         reward=_reward(cell["reward"]),
         prompt_tokens=_count(cell["prompt_tokens"], "prompt_tokens", 2**31) or 0,
         completion_tokens=_count(cell["completion_tokens"], "completion_tokens", 2**31) or 0,
-        step=_count(cell["step"], "step", 2**63),
+        step=step_of(row, columns),
         model=scalar(cell["model"], "model") or None,
     )
+
+
+def step_of(row: Row, columns: Mapping[str, str | None]) -> int | None:
+    """The step of a row, a whole number in any spelling of JSON or Parquet; None where it has none.
+
+    Raises:
+        ProblemsError: without a place: it is something else.
+    """
+    return _count(_cell(row, columns["step"]), "step", 2**63)
 
 
 def _cell(row: Row, column: str | None) -> Any:
@@ -163,9 +172,13 @@ def _finish_reason(value: Any) -> FinishReason | None:
 def _reward(value: Any) -> float | None:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        reward = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        reward = math.inf
+    if not math.isfinite(reward):
         raise ProblemsError(f"the reward is {_shown(value)}, not a number")
-    return float(value)
+    return reward
 
 
 def _shown(value: Any) -> str:

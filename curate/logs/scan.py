@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.formats import reader
+from curate.logs.formats import COUNTS, reader
 from curate.logs.known import Known
 from curate.logs.origin import Asked
-from curate.logs.rollouts import PlainRow, parse
+from curate.logs.rollouts import PlainRow, parse, step_of
 from curate.problems.rows import content_id, question_key
 from curate.records import FailedRequest, Problem, Rollout
 
-_SHOWN = 5
+SHOWN = 5
+"""Bad rows and errors that a complaint lists."""
 
 Entry = tuple[Rollout | FailedRequest, float | None]
 
@@ -46,6 +47,10 @@ class Seen:
     bad: list[str] = field(default_factory=list)
     first_bad: tuple[str, ProblemsError] | None = None
     n_bad: int = 0
+    bad_place: str | None = None
+    """Where the last bad row stands: one row may hold many rollouts, and is one bad row."""
+    bad_of_step: bool = False
+    """Whether a bad row is of the step that was asked for."""
     errors: list[str] = field(default_factory=list)
     n_errors: int = 0
     n_rollouts: int = 0
@@ -66,6 +71,10 @@ class Scan:
     skip_bad_lines: bool
     step: int | None
     model: str | None
+    nameless: bool = True
+    """Whether rollouts that name no model are taken: not where the log names several."""
+    strays: bool = True
+    """Whether bad rows that tell no step are counted: not where ``steps`` has counted them."""
 
     def entries(self, seen: Seen) -> Iterator[Entry | None]:
         """Every entry; None for a row that is left out."""
@@ -73,17 +82,38 @@ class Scan:
         for path in self.files:
             created = path.stat().st_mtime
             for place, row in module.read(path, self.asked):
+                if self.format == COUNTS and place == seen.bad_place:
+                    # The rest of a count without its beginning would be another count.
+                    yield None
+                    continue
                 try:
                     yield self._entry(seen, place, row, created)
                 except ProblemsError as error:
                     if not self.skip_bad_lines:
                         hint = error.hint or "--skip-bad-lines leaves such rows out, and counts them"
                         raise ProblemsError(error.message, where=place, hint=hint) from error
-                    seen.n_bad += 1
-                    seen.first_bad = seen.first_bad or (place, error)
-                    if len(seen.bad) < _SHOWN:
-                        seen.bad.append(f"{place}: {error.message}")
+                    self._leave_out(seen, place, row, error)
                     yield None
+
+    def _leave_out(self, seen: Seen, place: str, row: Any, error: ProblemsError) -> None:
+        """Count a bad row, once, where it is of the step asked for or of no step that can be told."""
+        try:
+            step = None if isinstance(row, ProblemsError) else step_of(row, self.mapping)
+        except ProblemsError:
+            step = None
+        if step is None and not self.strays:
+            return
+        if None not in (step, self.step) and step != self.step:
+            seen.n_others += 1
+            return
+        seen.bad_of_step = seen.bad_of_step or step is not None
+        if place == seen.bad_place:
+            return
+        seen.bad_place = place
+        seen.n_bad += 1
+        seen.first_bad = seen.first_bad or (place, error)
+        if len(seen.bad) < SHOWN:
+            seen.bad.append(f"{place}: {error.message}")
 
     def _entry(self, seen: Seen, place: str, row: Any, created: float) -> Entry | None:
         if isinstance(row, ProblemsError):
@@ -93,15 +123,17 @@ class Scan:
         plain = parse(row if self.known is None else self.known.fill(row), self.mapping, self.pattern)
         seen.strands[plain.step, plain.model] += 1
         other_step = self.step is not None and plain.step != self.step
-        other_model = self.model is not None and plain.model not in (None, self.model)
+        # A request that failed need not know its model.
+        unnamed = plain.model is None and (self.nameless or plain.error is not None)
+        other_model = self.model is not None and plain.model != self.model and not unnamed
         if other_step or other_model or _mixes(seen, plain):
             seen.n_others += 1
             return None
-        index = _place_among(seen, plain, place)
+        index = _place_among(seen, plain, place, self.format == COUNTS)
         name = plain.problem.problem_id
         if plain.error is not None:
             seen.n_errors += 1
-            if len(seen.errors) < _SHOWN:
+            if len(seen.errors) < SHOWN:
                 seen.errors.append(f"{place}: {plain.error}")
             return FailedRequest(name, index, 1, plain.error, created), None
         seen.n_rollouts += 1
@@ -129,7 +161,7 @@ def _mixes(seen: Seen, plain: PlainRow) -> bool:
     return seen.mixed
 
 
-def _place_among(seen: Seen, plain: PlainRow, place: str) -> int:
+def _place_among(seen: Seen, plain: PlainRow, place: str, counts: bool) -> int:
     """Check a row against those before it, remember it, and give it its index. Remembers nothing of a bad row."""
     name = plain.problem.problem_id
     known, first = seen.problems.get(name, (plain.problem, place))
@@ -152,6 +184,11 @@ def _place_among(seen: Seen, plain: PlainRow, place: str) -> int:
             f"this row has {has} index, the row at {since} has {had}", hint="index all rows of a log or none"
         )
     index = len(taken) if plain.index is None else plain.index
+    if index in taken and counts:
+        raise ProblemsError(
+            f"problem {name!r} was counted before, at {first}",
+            hint="add up its n and k yourself, or give each row a problem_id of its own",
+        )
     if index in taken:
         raise ProblemsError(
             f"index {index} of problem {name!r} was there before",

@@ -10,11 +10,13 @@ drew the rows is the one before it. A file holds what is in memory then: where o
 (``steps_per_generation``, ``num_iterations``) the same rows come again in the next files, and where ``logging_steps``
 is larger, those between were never written. An evaluation writes over the file of its step.
 
-Unknown: model, revision, template, sampling, and how a completion ended. A reward function that returned None is NaN.
+Unknown: model, revision, template, sampling, and how a completion ended. A reward function that returned None is NaN,
+and null once pandas has written it: which rewards there are is a matter of the log's columns, not of a row's values.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from curate.errors import ProblemsError
@@ -32,7 +34,10 @@ def read(path: Path, asked: Asked) -> Placed:
     Raises:
         UsageError: there are several rewards and none is named.
     """
-    return each(rows(path), lambda row: [_rollout(row, asked)])
+    names = dict.fromkeys(
+        name for file in asked.files or (path,) for name in _numbers_in(file, file.stat().st_mtime_ns)
+    )
+    return each(rows(path), lambda row: [_rollout(row, asked, tuple(names))])
 
 
 def origin(_path: Path) -> Origin:
@@ -40,11 +45,12 @@ def origin(_path: Path) -> Origin:
     return Origin(tool="TRL")
 
 
-def _rollout(row: Row, asked: Asked) -> Row:
+def _rollout(row: Row, asked: Asked, names: tuple[str, ...]) -> Row:
     missing = [name for name in _OURS[:3] if name not in row]
     if missing:
         raise ProblemsError(f"there is no column {missing[0]!r}: these are no completions of TRL's")
-    rewards = {name: value for name, value in row.items() if name not in _OURS and _is_number(value)}
+    # One that is named must be in the row's own file; where none is, all of the log compete.
+    rewards = {name: row.get(name) for name in names if asked.reward is None or name in row}
     answered = row["completion"]
     turns = [turn for turn in map(mapping, listed(answered)) if turn.get("role", "assistant") == "assistant"]
     return {
@@ -54,6 +60,25 @@ def _rollout(row: Row, asked: Asked) -> Row:
         "completion": answered if isinstance(answered, str) else "\n\n".join(map(spoken, turns)),
         "reward": chosen(rewards, asked.reward, "reward"),
     }
+
+
+@lru_cache(maxsize=4096)
+def _numbers_in(path: Path, _changed: int) -> tuple[str, ...]:
+    """The columns of a file that hold numbers and are not the trainer's own; none of a file that cannot be read."""
+    if path.suffix.lower() == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            schema = pq.read_schema(path)
+        except (pa.ArrowException, OSError):
+            return ()
+        kinds = zip(schema.names, schema.types, strict=True)
+        names = [name for name, kind in kinds if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
+    else:
+        whole = (row for _, row in rows(path) if not isinstance(row, ProblemsError))
+        names = list(dict.fromkeys(name for row in whole for name, value in row.items() if _is_number(value)))
+    return tuple(name for name in names if name not in _OURS)
 
 
 def _is_number(value: object) -> bool:

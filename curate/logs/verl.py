@@ -18,14 +18,15 @@ from pathlib import Path
 from curate.errors import ProblemsError
 from curate.logs.cells import Placed, each, rows
 from curate.logs.origin import Asked, Origin
-from curate.problems.files import Row
+from curate.problems.files import Row, uncompressed
 
 FILES = ("[0-9]*.jsonl",)
 
 
 def read(path: Path, asked: Asked) -> Placed:
     """One row for each line, with the step of its policy: from the line, or from the file's name."""
-    step = int(path.stem) if path.stem.isdecimal() else None
+    name = uncompressed(path).stem
+    step = int(name) if name.isdecimal() else None
     return each(rows(path), lambda row: [_rollout(row, asked, step)])
 
 

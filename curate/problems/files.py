@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gzip
+import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 from curate.errors import ProblemsError
 
 Row = dict[str, Any]
+
+COMPRESSED = (".gz", ".zst")
+"""Suffixes after a text file's own: it is decompressed as it is read, and its lines are numbered as they come out."""
 
 _BATCH = 10_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -68,7 +74,7 @@ def open_file(path: Path) -> Source:
     }
     if not path.exists():
         raise ProblemsError("there is no such file", where=str(path), hint=_missing_hint(path))
-    suffix = path.suffix.lower()
+    suffix = uncompressed(path).suffix.lower()
     if suffix not in kinds:
         raise ProblemsError(
             f"cannot tell what kind of file this is from its suffix {suffix!r}",
@@ -79,13 +85,18 @@ def open_file(path: Path) -> Source:
     return Source(str(path), str(path), unit, reader(path))
 
 
+def uncompressed(path: Path) -> Path:
+    """What a file would be called without its compression."""
+    return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+
+
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Each line of a text file with its number from 1 and its line end; a byte-order mark is removed.
 
     Raises:
         ProblemsError: the file cannot be read, is empty, or is plainly something else than UTF-8 text.
     """
-    with _reading(path), path.open("rb") as stream:
+    with _reading(path), _opened(path) as stream:
         number = 0
         for number, line in enumerate(stream, start=1):
             if number == 1:
@@ -250,8 +261,20 @@ def _csv(path: Path) -> Iterator[tuple[int, Row]]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise ProblemsError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
+    except (OSError, EOFError, zlib.error) as error:
+        said = getattr(error, "strerror", None) or error
+        raise ProblemsError(f"cannot read the file: {said}", where=str(path)) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    kind = path.suffix.lower()
+    if kind == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    if kind == ".zst":
+        import pyarrow as pa
+
+        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
+    return path.open("rb")
 
 
 def _decode(data: bytes) -> str:

@@ -154,7 +154,8 @@ def test_failed_requests_of_a_batch_are_no_answers(tmp_path: Path) -> None:
     filtered = answered("p1", "")
     filtered["response"]["body"]["choices"][0]["finish_reason"] = "content_filter"
     overloaded = answered("p1", status=503)
-    path = jsonl(tmp_path / "out.jsonl", [refused, vllm, filtered, overloaded, answered("p1", "2")])
+    fine = {**answered("p1", "2"), "error": "None"}
+    path = jsonl(tmp_path / "out.jsonl", [refused, vllm, filtered, overloaded, fine])
     log = logs.read(path, "openai-batch", problems=[jsonl(tmp_path / "p.jsonl", PROBLEMS)])
     assert failed(log) == ["expired", "the prompt is too long", "finish_reason content_filter", "status 503"]
     assert said(log) == [("2", "stop", None)]
@@ -318,12 +319,28 @@ def test_counts_may_be_rates_and_go_by_other_names(tmp_path: Path) -> None:
         ({"n": 4, "pass_rate": 0.3}, "neither k nor a pass_rate that is a share of 4: the pass_rate is 0.3"),
         ({"k": 1}, "n is missing, not a whole number"),
         ({"n": 4}, "neither k nor a pass_rate that is a share of 4: the pass_rate is missing"),
+        ({"n": 8, "pass_rate": -1}, "neither k nor a pass_rate that is a share of 8: the pass_rate is -1"),
+        ({"n": 8, "pass_rate": 2}, "neither k nor a pass_rate that is a share of 8: the pass_rate is 2"),
+        ({"n": 0, "k": 0}, "n is 0: nothing was drawn of this problem"),
     ],
 )
 def test_a_count_that_is_none_is_refused_by_line(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     path = jsonl(tmp_path / "rates.jsonl", [{"question": "1+1?", "answer": "2", **row}])
     error = complaint(path, "counts")
     assert (error.where, error.message) == (f"{path}:1", message)
+
+
+def test_counts_of_one_problem_twice_are_not_pooled_and_one_row_is_one_bad_line(tmp_path: Path) -> None:
+    counted = [{"n": 8, "k": 8}, {"n": 32, "k": 8}, {"n": 0, "k": 0}, {"n": 8, "pass_rate": -1}]
+    rows = [{"question": "1+1?", "answer": "2", "problem_id": "p", **row} for row in counted]
+    path = jsonl(tmp_path / "rates.jsonl", rows)
+    error = complaint(path, "counts")
+    assert (error.where, error.message) == (f"{path}:2", f"problem 'p' was counted before, at {path}:1")
+    assert error.hint == "add up its n and k yourself, or give each row a problem_id of its own"
+    log = logs.read(path, "counts", skip_bad_lines=True)
+    assert [reward for *_, reward in said(log)] == [1.0] * 8
+    assert (log.n_bad_lines, len(log.bad_lines)) == (3, 3)
+    assert log.bad_lines[1] == f"{path}:3: n is 0: nothing was drawn of this problem"
 
 
 # -- plain rows with lists ------------------------------------------------------------------------------------------

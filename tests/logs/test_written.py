@@ -52,7 +52,10 @@ def test_trl_steps_are_apart_and_one_reward_is_named() -> None:
     assert (log.n_rollouts, log.n_rewards, log.n_others, log.step) == (8, 8, 8, 2)
     assert answers(log) == {"What is 47*6?": (), "What is 9+5?": ()}
     assert {turn.role for problem in log.problems for turn in problem.messages} == {"user"}
-    files = {step: [path.name for path in paths] for step, paths in logs.steps(WRITTEN / "trl", "trl").items()}
+    files = {
+        step: [path.name for path in paths]
+        for step, paths in logs.steps(WRITTEN / "trl", "trl", reward="none").files.items()
+    }
     assert files == {1: ["completions_00001.parquet"], 2: ["completions_00002.parquet"]}
 
 
@@ -79,6 +82,36 @@ def test_older_trl_has_texts_for_prompts_and_completions(tmp_path: Path) -> None
     problems.write_text("question,answer\nWhat is 9+5?,14\n")
     log = logs.read(tmp_path, "trl", problems=[problems])
     assert (answers(log), log.step, log.n_rewards) == ({"What is 9+5?": ("14",)}, 3, 0)
+
+
+def completions(path: Path, **rewards: list[float | None]) -> Path:
+    """Four completions of one step, by hand, with nulls where pandas had NaN."""
+    columns = {"step": [1] * 4, "prompt": ["What is 9+5?"] * 4, "completion": ["14", "15", "14", "15"]}
+    types = dict.fromkeys(rewards, pl.Float64)
+    pl.DataFrame({**columns, **rewards, "advantage": [0.0] * 4}, schema_overrides=types).write_parquet(path)
+    return path
+
+
+def test_trl_never_takes_another_reward_in_another_row(tmp_path: Path) -> None:
+    halves: dict[str, list[float | None]] = {"math": [1.0, 0.0, None, None], "code": [None, None, 0.5, 0.25]}
+    path = completions(tmp_path / "completions_00001.parquet", **halves)
+    with pytest.raises(UsageError, match="several rewards: 'math', 'code'"):
+        logs.read(path, "trl")
+    log = logs.read(path, "trl", reward="code")
+    assert [reward for _, reward in log.rollouts()] == [None, None, 0.5, 0.25]
+    # Nor in another file.
+    one = completions(tmp_path / "completions_00002.parquet", math=[1.0] * 4)
+    two = completions(tmp_path / "completions_00003.parquet", code=[1.0] * 4)
+    assert logs.read(one, "trl").n_rewards == 4
+    for reader in (logs.read, logs.steps):
+        with pytest.raises(UsageError, match="several rewards: 'math', 'code'"):
+            reader([one, two], "trl")
+    with pytest.raises(UsageError, match="no reward 'code'"):
+        logs.read([one, two], "trl", reward="code")
+    lines = tmp_path / "x.jsonl"
+    rows = [{key: value for key, value in row.items() if value is not None} for row in pl.read_parquet(path).to_dicts()]
+    with pytest.raises(UsageError, match="several rewards: 'math', 'code'"):
+        logs.read(jsonl(lines, rows), "trl")
 
 
 # -- lm-eval 0.4.13 -------------------------------------------------------------------------------------------------
@@ -195,7 +228,7 @@ def test_verl_dumps_are_apart_by_step_and_in_the_order_of_their_numbers() -> Non
         "so \\boxed{282}": 1.0,
     }
     assert answers(log)["user\nWhat is 9+5?\nassistant\n"] == ("14",)
-    assert list(logs.steps(WRITTEN / "verl", "verl")) == [10, 20]
+    assert list(logs.steps(WRITTEN / "verl", "verl").files) == [10, 20]
 
 
 # -- NeMo Gym 0.4.0 -------------------------------------------------------------------------------------------------

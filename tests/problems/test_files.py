@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from curate.errors import ProblemsError
@@ -76,6 +77,16 @@ def test_a_folder_of_that_name_cannot_be_read(tmp_path: Path, suffix: str) -> No
 )
 def test_another_kind_of_file_is_recognised(tmp_path: Path, suffix: str, content: bytes, words: str) -> None:
     assert words in complaint(written(tmp_path / f"x.{suffix}", content)).message
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json"])
+def test_a_compressed_file_is_read_as_what_it_holds(tmp_path: Path, suffix: str) -> None:
+    plain = read(written(tmp_path / f"x.{suffix}", GOOD))
+    assert read(written(tmp_path / f"x.{suffix}.gz", gzip.compress(GOOD))) == plain
+    assert read(written(tmp_path / f"x.{suffix}.zst", pa.compress(GOOD, codec="zstd", asbytes=True))) == plain
+    cut = written(tmp_path / f"y.{suffix}.gz", gzip.compress(GOOD)[:-9])
+    assert complaint(cut).message.startswith("cannot read the file")
+    assert complaint(written(tmp_path / f"z.{suffix}.zst", GOOD)).message.startswith("cannot read the file")
 
 
 # -- JSON Lines -----------------------------------------------------------------------------------------------------
