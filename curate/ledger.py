@@ -24,6 +24,8 @@ from curate.records import Comparison, FailedRequest, Problem, Rollout, Verdict
 
 FORMAT = 1
 """Version of the layout; a profile of another one is refused."""
+RELEASE_MARK = "profile_updated"
+"""The key that a release's manifest has, and a profile's has not."""
 
 
 class Ledger:
@@ -46,7 +48,7 @@ class Ledger:
         """The manifest: recipe, protocol, versions, counts and cost.
 
         Raises:
-            LedgerError: there is no profile here, or one of another layout.
+            LedgerError: there is no profile here, one of another layout, or a release.
             LedgerCorrupt: the manifest is not readable.
         """
         file = self.path / "manifest.json"
@@ -58,6 +60,12 @@ class Ledger:
             ) from error
         except (OSError, ValueError) as error:
             raise LedgerCorrupt(f"unreadable manifest: {error}", where=str(file)) from error
+        if RELEASE_MARK in found:
+            raise LedgerError(
+                "this is a release, as `curate filter` writes it, and no profile",
+                where=str(self.path),
+                hint=f"name the profile that it was made from, such as profiles/{found.get('name', 'NAME')}",
+            )
         if found.get("format") != FORMAT:
             raise LedgerError(
                 f"this profile has layout {found.get('format')!r}; this version of curate reads {FORMAT}",
@@ -105,9 +113,11 @@ class Ledger:
             LedgerError: nothing was estimated yet.
         """
         if not (self.path / "estimates.parquet").exists():
-            self.manifest()
+            command = "import" if "imported" in self.manifest() else "profile"
             raise LedgerError(
-                "this profile has no estimates yet", where=str(self.path), hint="finish it: curate profile RECIPE"
+                "this profile has no estimates yet: what made it was broken off",
+                where=str(self.path),
+                hint=f"run the same `curate {command}` command again: it continues where it stopped",
             )
         return self._read_one("estimates.parquet", None)
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from curate.allocation import Adaptive, expected_of, table_of
 from curate.ledger import Ledger
-from curate.profiling import Run, open_run, tracks_held
+from curate.profiling import Run, check_fixed, open_run, tracks_held
 from curate.recipe import Recipe
 from curate.records import Prompt
 from curate.statistics import prior as priors
@@ -84,6 +84,7 @@ def plan(
     Raises:
         CurateError: as ``profile``, for all that can be known beforehand.
     """
+    check_fixed(fixed_n)
     run = open_run(recipe, into, shard, like)
     mine = list(run.mine(run.set.problems))
     held = run.ledger.held() if run.ledger.exists() else {}

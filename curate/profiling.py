@@ -69,6 +69,7 @@ def profile(
         EngineError: the engine cannot be opened, or is gone; what was drawn is safe.
         Stopped: SIGINT or SIGTERM arrived, or a budget was spent; what was drawn is safe.
     """
+    check_fixed(fixed_n)
     run = open_run(recipe, into, shard, like)
     allocation = _allocation(run, fixed_n)
     tally, started, begun = Tally(), now(), time.monotonic()
@@ -112,11 +113,17 @@ def profile(
 
 
 def _allocation(run: Run, fixed_n: int | None) -> Allocation:
-    if fixed_n is None:
-        return Adaptive(run.recipe.band, run.recipe.budget, run.earlier)
-    if not 1 <= fixed_n < 2**20:
+    return Adaptive(run.recipe.band, run.recipe.budget, run.earlier) if fixed_n is None else Fixed(fixed_n)
+
+
+def check_fixed(fixed_n: int | None) -> None:
+    """Refuse a number of rollouts for every problem that cannot be.
+
+    Raises:
+        UsageError: it is below 1, or 2**20 or more.
+    """
+    if fixed_n is not None and not 1 <= fixed_n < 2**20:
         raise UsageError(f"must lie between 1 and {2**20 - 1}, got {fixed_n}", where="--fixed")
-    return Fixed(fixed_n)
 
 
 # -- what is opened and checked before anything starts ----------------------------------------------------------------

@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -58,6 +59,25 @@ __all__ = [
 
 AnySection = TypeVar("AnySection", bound=Section)
 
+_FILES = (
+    ".jsonl",
+    ".json",
+    ".csv",
+    ".parquet",
+    ".ndjson",
+    ".txt",
+    ".tsv",
+    ".xlsx",
+    ".yaml",
+    ".yml",
+    ".gz",
+    ".zst",
+    ".zip",
+    ".arrow",
+)
+"""Suffixes that no name on the Hub has."""
+_LEAST = "{{name: mine, problems: {{source: {source}}}, model: {{path: Qwen/Qwen3-4B}}, engine: {{kind: vllm}}}}"
+
 
 def load(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read and validate a recipe.
@@ -70,13 +90,15 @@ def load(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
         RecipeError: the file is missing, is not YAML, or says something a recipe cannot say; names the key.
     """
     source = Path(path)
+    if source.suffix.lower() in {".jsonl", ".csv", ".parquet"} and source.is_file():
+        raise _no_recipe(source)
     try:
         text = source.read_text(encoding="utf-8")
     except OSError as error:
         raise RecipeError(
             f"cannot read the recipe: {error.strerror}",
             where=str(source),
-            hint="recipes are YAML files; see recipes/",
+            hint="recipes are YAML files; docs/recipe.md has every key",
         ) from error
     except UnicodeDecodeError as error:
         raise RecipeError("the recipe is not UTF-8 text", where=str(source)) from error
@@ -86,7 +108,17 @@ def load(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
         mark = getattr(error, "problem_mark", None)
         place = f"{source}:{mark.line + 1}" if mark else str(source)
         raise RecipeError(f"not YAML: {getattr(error, 'problem', error)}", where=place) from error
+    if isinstance(raw, list) and source.suffix.lower() == ".json":
+        raise _no_recipe(source)
     return parse(raw, where=str(source), overrides=overrides)
+
+
+def _no_recipe(source: Path) -> RecipeError:
+    return RecipeError(
+        "this is a file of problems; what is wanted is a recipe, a YAML file that names it",
+        where=str(source),
+        hint=f"the least recipe: {_LEAST.format(source=source)}; docs/recipe.md has every key",
+    )
 
 
 def parse(raw: object, *, where: str = "recipe", overrides: tuple[str, ...] = ()) -> Recipe:
@@ -96,7 +128,7 @@ def parse(raw: object, *, where: str = "recipe", overrides: tuple[str, ...] = ()
         RecipeError: names ``where`` and the key of the first complaint, and counts the others.
     """
     if not isinstance(raw, dict):
-        raise RecipeError("a recipe is a mapping of sections", where=where, hint="see recipes/demo.yaml")
+        raise RecipeError("a recipe is a mapping of sections", where=where, hint="docs/recipe.md has every key")
     settings = copy.deepcopy(raw)
     for override in overrides:
         _apply(settings, override, "--set")
@@ -170,9 +202,14 @@ def _apply(settings: dict[str, Any], override: str, where: str) -> None:
         if not isinstance(node, dict):
             raise RecipeError(f"{parent!r} in {key!r} is not a section", where=where)
     try:
+        if value.lstrip().startswith("#"):
+            raise ValueError("nothing but a comment")
         node[leaf] = _read_yaml(value)
     except (yaml.YAMLError, ValueError) as error:
-        raise RecipeError(f"the value in {override!r} is not YAML", where=where, hint="quote it") from error
+        quoted = shlex.quote(f"{key}={json.dumps(value, ensure_ascii=False)}")
+        raise RecipeError(
+            f"the value in {override!r} is not YAML", where=where, hint=f"quote it for YAML too: {where} {quoted}"
+        ) from error
 
 
 def _explain(complaint: Any, where: str, others: int, root: type[Section] = Recipe) -> RecipeError:
@@ -201,13 +238,29 @@ def _nearest(location: tuple[Any, ...], root: type[Section]) -> str | None:
     return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(section.model_fields)}"
 
 
+def written_at(where: str, path: str | Path, overrides: Sequence[str] = ()) -> str:
+    """Where a key was written that an error names: ``recipe.yaml: engine.kind``, or ``--set engine.kind``.
+
+    Args:
+        where: A key such as ``engine.kind``; what is no key of a recipe is given back as it is.
+        path: The recipe's file.
+        overrides: As for ``load``.
+    """
+    section, _, rest = where.partition(".")
+    field = Recipe.model_fields.get(section)
+    if field is None or re.split(r"[.: ]", rest)[0] not in getattr(field.annotation, "model_fields", {}):
+        return where
+    changed = {override.partition("=")[0] for override in overrides}
+    return f"--set {where}" if any(f"{where}.".startswith(f"{key}.") for key in changed) else f"{path}: {where}"
+
+
 def resolve_path(name: str) -> Path | None:
     """The local path that a recipe means, or None where the name can only be one of the Hub.
 
     ``package.module:file`` names a file or folder inside an installed package, so that a recipe works from any
     working directory. Other names are paths from the working directory. A name that does not exist but is written as
-    a path (absolute, starting with a dot, or with a data file's suffix) is returned all the same, so that the caller
-    can complain of a missing path rather than ask the Hub.
+    a path (absolute, starting with a dot, with a file's suffix, or with more than the one slash of a Hub id) is
+    returned all the same, so that the caller can complain of a missing path rather than ask the Hub.
     """
     package, colon, inside = name.partition(":")
     if colon and re.fullmatch(r"[A-Za-z_][\w.]*", package):
@@ -216,9 +269,8 @@ def resolve_path(name: str) -> Path | None:
         except (ModuleNotFoundError, TypeError, ValueError):  # not installed, or a module and no package
             return Path(name)
     path = Path(name).expanduser()
-    looks_local = path.is_absolute() or name.startswith((".", "~"))
-    looks_like_data = re.search(r"\.(jsonl|json|csv)(\.gz|\.zst)?\Z|\.parquet\Z", path.name.lower())
-    return path if path.exists() or looks_local or looks_like_data else None
+    looks_local = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+    return path if path.exists() or looks_local or path.suffix.lower() in _FILES else None
 
 
 def verifier_fingerprint(section: VerifierSection, version: str) -> str:

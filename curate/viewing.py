@@ -214,11 +214,10 @@ def problem(path: str | Path, problem_id: str) -> ProblemView:
     if found.is_empty():
         found = problems.filter(pl.col("problem_id").str.starts_with(problem_id))
     if found.height != 1:
-        close = get_close_matches(problem_id, problems["problem_id"].to_list(), n=1, cutoff=0.5)
         raise UsageError(
             f"{found.height or 'no'} problems have an id that begins with {problem_id!r}",
             where=str(ledger.path),
-            hint=f"did you mean {close[0]}?" if close else "the ids are in problems.parquet",
+            hint=_meant(problem_id, found["problem_id"].to_list(), problems["problem_id"].to_list()),
         )
     name = found["problem_id"][0]
     estimates, audit = audited(ledger)
@@ -244,6 +243,14 @@ def problem(path: str | Path, problem_id: str) -> ProblemView:
         rollouts=tuple(shown.drop("problem_id").iter_rows(named=True)),
         texts=ledger.has_texts(),
     )
+
+
+def _meant(asked: str, begun: list[str], known: list[str]) -> str:
+    """Which problems may be meant: the first of those that begin so, else the nearest."""
+    if begun:
+        return f"name one of them: {', '.join(begun[:5])}{', ...' if len(begun) > 5 else ''}"
+    close = get_close_matches(asked, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else "the ids are in problems.parquet"
 
 
 def audited(ledger: Ledger) -> tuple[pl.DataFrame, str]:

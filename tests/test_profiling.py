@@ -179,7 +179,7 @@ def test_another_engine_or_band_is_the_same_protocol(tmp_path: Path) -> None:
         (("problems.answer=solution",), ProblemsError, "solution"),
         (("problems.source=./nowhere.jsonl",), ProblemsError, r"nowhere\.jsonl"),
         (("engine.kind=transformer",), RecipeError, "unknown engine 'transformer'"),
-        (("engine.kind=transformers", "engine.options={}", "model.path=./no/model"), EngineError, "does not exist"),
+        (("engine.kind=transformers", "engine.options={}", "model.path=./no/model"), EngineError, "there is no folder"),
         (("verifier.kind=maths",), RecipeError, "unknown verifier 'maths'"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from curate.cli.options import as_json, print_json, profile_argument
+from curate.cli.options import as_json, placed, print_json, profile_argument
 
 
 @click.command(name="audit")
@@ -62,7 +62,8 @@ def _draw(profile: Path, probes: tuple[str, ...], draws: int | None, recipe: Pat
 
     settings = None if recipe is None else recipes.load(recipe)
     for kind in dict.fromkeys(probes):
-        with progress.bar() as report:
+        told = placed(lambda where: where if recipe is None else recipes.written_at(where, recipe))
+        with told, progress.bar() as report:
             if kind == "guess":
                 probing.probe_guess(profile, recipe=settings, draws=draws, report=report)
             elif kind == "early":

@@ -1,6 +1,6 @@
 """What the commands on several profiles print for a person: what moved between two, and what is due.
 
-Must not compute: it is given the numbers. Plain when piped, because rich notices.
+Must not compute: it is given the numbers. Plain and unbroken when piped.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from curate.cli.texts import print_table, terminal
 from curate.reprofile.drift import OUTCOMES, Change, Comparison, Side
 from curate.reprofile.schedules import Schedule
 
@@ -25,7 +26,7 @@ ITEM_MEANING = {
 
 def print_comparison(found: Comparison, limit: int, console: Console | None = None) -> None:
     """Print what moved: both profiles, the matrix of outcomes, regressions and gains, and the groups."""
-    out = console or Console(highlight=False)
+    out = console or terminal()
     for name, side in (("before", found.before), ("after", found.after)):
         out.print(f"[dim]{name:7}[/dim]{_told(side)}", soft_wrap=True)
     for warning in found.warnings:
@@ -57,7 +58,7 @@ def print_comparison(found: Comparison, limit: int, console: Console | None = No
     table = _table("outcome before", *(f"now {name}" for name in seen))
     for name in seen:
         table.add_row(name, *(f"{found.migration[name][now]:,}" for now in seen))
-    out.print(table)
+    print_table(table, out)
     _print_changes([one for one in found.changes if one.fell], "fell", limit, out)
     _print_changes([one for one in found.changes if one.rose], "rose", limit, out)
     if found.groups:
@@ -75,7 +76,7 @@ def print_comparison(found: Comparison, limit: int, console: Console | None = No
                 *(f"{count:,}" for count in (group.fell, group.rose, group.entered, group.left)),
             )
         out.print()
-        out.print(table)
+        print_table(table, out)
 
 
 def _told(side: Side) -> str:
@@ -99,7 +100,7 @@ def _print_changes(changes: list[Change], word: str, limit: int, out: Console) -
             moved,
         )
     out.print()
-    out.print(table)
+    print_table(table, out)
     if len(changes) > limit:
         out.print(f"[dim]{len(changes) - limit:,} more: --json lists them all[/dim]")
 
@@ -114,7 +115,7 @@ def _table(name: str, *headings: str) -> Table:
 
 def print_schedule(found: Schedule, console: Console | None = None) -> None:
     """Print what is due: one line where nothing is; else why, what, and what it would cost."""
-    out = console or Console(highlight=False)
+    out = console or terminal()
     if not found.due:
         out.print(f"nothing is due: {escape('; '.join(found.reasons))}", soft_wrap=True)
         return
@@ -132,7 +133,7 @@ def print_schedule(found: Schedule, console: Console | None = None) -> None:
             "-" if item.tokens is None else f"{item.tokens:,}",
             f"[dim]{ITEM_MEANING[item.kind]}[/dim]",
         )
-    out.print(table)
+    print_table(table, out)
     if found.measured:
         out.print(f"measured already: {found.measured:,} problems")
     if found.seconds:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curate.cli.options import Band, as_json, print_json
+from curate.cli.options import Band, as_json, placed, print_json, verifier_place
 
 if TYPE_CHECKING:
     from curate.importing import Imported, Report
@@ -104,7 +104,7 @@ def command(
         "band": parse_section(BandSection, limits, where="--band"),
         "columns": dict(_pair(column) for column in columns),
     }
-    with _bar() as report:
+    with placed(verifier_place), _bar() as report:
         if every_step:
             brought: Any = importing.import_every_step(logs, report=report, **asked)
         else:

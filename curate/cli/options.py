@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from curate.errors import CurateError
 from curate.visible import escaped
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -57,6 +59,28 @@ class Shard(click.ParamType[tuple[int, int]]):
         if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
             self.fail(f"{value!r} is not a shard; write I/N with 1 <= I <= N, e.g. 3/16", param, ctx)
         return int(index), int(count)
+
+
+@contextmanager
+def placed(place: Callable[[str], str]) -> Iterator[None]:
+    """Let an error that names a key of a recipe say where it was written.
+
+    Args:
+        place: From the place that the error names to the place that a person knows.
+    """
+    try:
+        yield
+    except CurateError as error:
+        if error.where is not None:
+            error.where = place(error.where)
+        raise
+
+
+def verifier_place(where: str) -> str:
+    """Where the command line says what a recipe says of its verifier."""
+    if where.startswith("verifier.options."):
+        return f"--option {where.removeprefix('verifier.options.')}"
+    return "--verifier" if where == "verifier.kind" else where
 
 
 def print_json(value: object) -> None:

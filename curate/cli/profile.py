@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curate.cli.options import Shard, as_json, print_json
+from curate.cli.options import Shard, as_json, placed, print_json
 
 if TYPE_CHECKING:
     from curate.planning import Plan
@@ -59,11 +59,13 @@ def command(
     from curate.cli import progress, texts
 
     settings = recipes.load(recipe, overrides)
+    told = placed(lambda where: recipes.written_at(where, recipe, overrides))
     if dry_run:
-        plan = planning.plan(settings, into=into, fixed_n=fixed, shard=shard, like=like)
+        with told:
+            plan = planning.plan(settings, into=into, fixed_n=fixed, shard=shard, like=like)
         print_json(plan) if as_json else _print_plan(plan)
         return
-    with progress.bar() as report:
+    with told, progress.bar() as report:
         summary = profiling.profile(settings, into=into, fixed_n=fixed, shard=shard, like=like, report=report)
     print_json(summary) if as_json else texts.print_summary(summary)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from curate.cli.options import as_json, print_json
+from curate.cli.options import as_json, placed, print_json
 
 KINDS = ("recipe", "cron", "systemd", "slurm", "github", "hf-jobs")
 
@@ -57,8 +57,9 @@ def command(
     if run and kind:
         raise UsageError("--run and --emit exclude each other", where="--emit")
     policy = Policy(every_days=every_days, every_steps=every_steps, changed=changed, budget=budget, anchors=anchors)
+    told = placed(lambda where: "--for" if where == "model.path" and model is not None else where)
     if run:
-        with progress.bar() as report:
+        with told, progress.bar() as report:
             found, summary = running.run_schedule(
                 paths, model=model, policy=policy, recipe=recipe, report=report, tell=drift_texts.tell_stage
             )
@@ -69,7 +70,8 @@ def command(
         else:
             texts.print_summary(summary)
         return
-    found = due.schedule(paths, model=model, policy=policy)
+    with told:
+        found = due.schedule(paths, model=model, policy=policy)
     written: tuple[Path, ...] = ()
     if kind is not None:
         written = emit.emit(found, kind, to=to, recipe=recipe, again=_again(paths, model, policy, recipe))

@@ -6,6 +6,7 @@ Must not compute: it is given the numbers. Plain and unbroken when piped; what a
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -20,13 +21,28 @@ from curate.verifying import Verification
 from curate.viewing import FLAG_MEANING, MEANING
 from curate.visible import excerpt, visible
 
+UNBROKEN = 10_000
+"""Columns of what is piped: more than any line has."""
+
 
 def terminal() -> Console:
     """A console that leaves texts as they are: no emoji codes, no highlighting; lines unbroken when it is piped."""
     out = Console(highlight=False, emoji=False)
     if not out.is_terminal:
-        out.width = 10_000
+        out.width = UNBROKEN
     return out
+
+
+def print_table(table: Table, out: Console) -> None:
+    """Print a table; where it is piped as wide as it needs to be, and no line ends in spaces."""
+    if out.is_terminal:
+        out.print(table)
+        return
+    plain = Console(file=io.StringIO(), width=UNBROKEN, highlight=False, emoji=False, force_terminal=False)
+    with plain.capture() as captured:
+        plain.print(table)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    out.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
@@ -55,7 +71,7 @@ def print_counts(summary: Summary, out: Console) -> None:
         mainly = [f"{summary.main_reasons.get(reason, 0):,}"] if overlap else []
         table.add_row(reason, f"{count:,}", *mainly, NEXT_STEP[Reason(reason)], f"[dim]{MEANING[reason]}[/dim]")
     if summary.reasons:
-        out.print(table)
+        print_table(table, out)
         steps = ", ".join(f"{step} {count:,}" for step, count in summary.next_steps.items())
         out.print(f"\nnext steps: {steps}")
     out.print(f"profile: {summary.path}", soft_wrap=True, markup=False)
@@ -92,7 +108,7 @@ def print_audit(found: Audit, console: Console | None = None) -> None:
         table.add_column(heading, justify="right" if heading == "passes" else "left")
     for flag in (name for name in FLAGS if found.flagged[name] or not name.startswith(("unneeded", "refuted"))):
         table.add_row(flag, f"{found.flagged[flag]:,}", f"[dim]{FLAG_MEANING[flag]}[/dim]")
-    out.print(table)
+    print_table(table, out)
     if found.probes:
         out.print("probes used: " + ", ".join(f"{kind} {count:,}" for kind, count in found.probes.items()))
     if found.cot_pass is not None:
@@ -116,7 +132,7 @@ def print_audit(found: Audit, console: Console | None = None) -> None:
                 escape(others),
                 one.why,
             )
-        out.print(table)
+        print_table(table, out)
         out.print("[dim]a queue for a person: strong models agree on wrong answers too[/dim]")
     out.print(f"\nkept: {found.kept_before:,} by the band, {found.summary.kept:,} after the audit\n")
     print_summary(found.summary, out)
@@ -133,7 +149,7 @@ def print_verification(found: Verification, limit: int = 20, console: Console | 
     table = _plain_table("verdicts", *(f"now {kind}" for kind in changes.verdicts))
     for kind, row in changes.verdicts.items():
         table.add_row(f"was {kind}", *(f"{count:,}" for count in row.values()))
-    out.print(table)
+    print_table(table, out)
     out.print(f"{changes.changed:,} verdicts changed; problems kept: {changes.kept_before:,} -> {changes.kept_after:,}")
     if found.bad_references:
         table = _plain_table("references that fail it", "", "why", right=False)
@@ -144,7 +160,7 @@ def print_verification(found: Verification, limit: int = 20, console: Console | 
                 escape(visible(bad.why)),
             )
         out.print()
-        out.print(table)
+        print_table(table, out)
         _say_more(out, len(found.bad_references), limit)
     if changes.flips:
         table = _plain_table("outcomes that flip", "was", "now", "passes was", "now", "pass rate was", "now")
@@ -158,7 +174,7 @@ def print_verification(found: Verification, limit: int = 20, console: Console | 
                 *("-" if rate is None else f"{rate:.3f}" for rate in (flip.pass_rate_before, flip.pass_rate_after)),
             )
         out.print()
-        out.print(table)
+        print_table(table, out)
         _say_more(out, len(changes.flips), limit)
     for example in changes.examples:
         out.print(f"\n[bold]{escape(visible(example.problem_id))}[/bold] #{example.index}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from curate.cli.options import as_json, print_json, profile_argument
+from curate.cli.options import as_json, placed, print_json, profile_argument, verifier_place
 
 
 @click.command(name="verify")
@@ -56,7 +56,8 @@ def command(
         where="--verifier",
     )
     interval = 0.2 if sys.stderr.isatty() else 10.0
-    with tqdm(unit=" rollouts", file=sys.stderr, mininterval=interval, dynamic_ncols=True) as shown:
+    bar = tqdm(unit=" rollouts", file=sys.stderr, mininterval=interval, dynamic_ncols=True)
+    with placed(verifier_place), bar as shown:
 
         def report(done: int, total: int) -> None:
             shown.total = total

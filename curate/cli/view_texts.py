@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from curate.cli.texts import print_counts, terminal, untold
+from curate.cli.texts import print_counts, print_table, terminal, untold
 from curate.viewing import FLAG_MEANING, Overview, ProblemView
 from curate.visible import excerpt, visible
 
@@ -65,7 +65,7 @@ def print_overview(view: Overview, out: Console) -> None:
                 escape(excerpt(str(name), 60)), f"{problems:,}", f"{kept:,}", "-" if rate is None else f"{rate:.3f}"
             )
         out.print()
-        out.print(table)
+        print_table(table, out)
     out.print(f"\na page of all this: curate report {summary.path}", soft_wrap=True, markup=False)
 
 
@@ -112,9 +112,9 @@ def _print_histogram(view: Overview, out: Console) -> None:
         low, high = position / len(view.histogram), (position + 1) / len(view.histogram)
         inside = band.low <= (low + high) / 2 <= band.high
         bar = block * round(BAR * count / most) or sliver * (count > 0)
-        out.print(
-            f"{low:.2f}-{high:.2f} [{'green' if inside else 'dim'}]{edge if inside else ' '} {bar}[/] {count or ''}"
-        )
+        drawn = f"{edge if inside else ' '} {bar}".rstrip()
+        shape = f" [{'green' if inside else 'dim'}]{drawn}[/]" if drawn else ""
+        out.print(f"{low:.2f}-{high:.2f}{shape}{f' {count}' if count else ''}")
 
 
 def print_problem(view: ProblemView, limit: int, out: Console) -> None:

@@ -35,6 +35,10 @@ BESIDE = (
     *("README*", "LICENSE*", "NOTICE*", "USE_POLICY*"),
 )
 """Patterns of the files that lie beside a checkpoint and change nothing that it draws."""
+_FOLDERS = (
+    "name a folder that holds config.json, from the working directory or absolute; a model of the Hub is owner/name, "
+    "such as Qwen/Qwen3-4B"
+)
 
 
 @dataclass(frozen=True)
@@ -157,9 +161,9 @@ def resolve(model: ModelSection) -> Checkpoint:
         return Checkpoint(model.path, model.path, commit, commit, model.trust_remote_code)
     if not folder.is_dir():
         raise EngineError(
-            f"model path {str(folder)!r} does not exist" if not folder.exists() else f"{str(folder)!r} is no folder",
+            f"there is no folder {model.path!r}" if not folder.exists() else f"{str(folder)!r} is no folder",
             where="model.path",
-            hint="name a folder that holds config.json, or a model of the Hub such as Qwen/Qwen3-4B",
+            hint=_FOLDERS,
         )
     if not (folder / "config.json").is_file():
         raise EngineError(
@@ -259,6 +263,8 @@ def _commit(repo: str, revision: str | None) -> str:
         raise EngineError(f"the model {repo!r} has no revision {revision!r}", where="model.revision") from error
     except (HTTPError, OSError) as error:  # no network, a proxy, HF_HUB_OFFLINE: the cache may know
         sha = _cached_commit(repo, revision)
+        if sha is None and _in_a_folder_here(repo):
+            raise _not_found(repo, "is not cached, and the Hub cannot be reached") from error
         if sha is None:
             raise EngineError(
                 f"the model {repo!r} is not cached and the Hub cannot be reached: {_first_line(error)}",
@@ -278,11 +284,21 @@ def _cached_commit(repo: str, revision: str | None) -> str | None:
 
 
 def _not_found(repo: str, why: str) -> EngineError:
+    if _in_a_folder_here(repo):
+        return EngineError(
+            f"there is no folder {repo!r}; as a model of the Hub it {why}", where="model.path", hint=_FOLDERS
+        )
     return EngineError(
         f"model path {repo!r} does not exist: it {why}",
         where="model.path",
         hint="check the spelling; for a private model log in with: hf auth login",
     )
+
+
+def _in_a_folder_here(name: str) -> bool:
+    """Whether a name that the Hub could have begins with a folder that is here, and so is likely a path misspelt."""
+    first, slash, _ = name.partition("/")
+    return bool(slash) and Path(first).is_dir()
 
 
 def _has_system(prompt: Prompt) -> bool:

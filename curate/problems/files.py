@@ -79,7 +79,7 @@ def open_file(path: Path) -> Source:
         raise ProblemsError(
             f"cannot tell what kind of file this is from its suffix {suffix!r}",
             where=str(path),
-            hint=f"rename it to one of: {', '.join(kinds)}",
+            hint=f"read are {', '.join(kinds)}: convert it, or rename it where it is one of these",
         )
     reader, unit = kinds[suffix]
     return Source(str(path), str(path), unit, reader(path))

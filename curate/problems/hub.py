@@ -140,6 +140,11 @@ def _explained(error: Exception, section: ProblemsSection) -> ProblemsError:
         message, hint = f"the Hub answers {status}", "try again later"
     elif _is_connection_error(error):
         message, hint = f"the Hub cannot be reached: {text[:200]}", "connect, or name a local file in problems.source"
+    first, slash, _ = section.source.partition("/")
+    missing = message.startswith(("the Hub has no such", "the Hub cannot be reached"))
+    if missing and slash and Path(first).is_dir():
+        message = f"there is no file or folder {section.source!r}; as a dataset of the Hub: {message}"
+        hint = "check the spelling; relative paths are relative to the working directory"
     return ProblemsError(message, where=section.source, hint=hint)
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ReleaseError
-
-MARK = "profile_updated"
-"""The key that a release's manifest has, and a profile's has not."""
+from curate.ledger import RELEASE_MARK
 
 
 def release_manifest(name: str | Path) -> dict[str, Any] | None:
@@ -32,7 +30,7 @@ def release_manifest(name: str | Path) -> dict[str, Any] | None:
     if folder.exists():
         file = folder / "manifest.json"
         found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return found if MARK in found else None
+        return found if RELEASE_MARK in found else None
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
         return None
     return _from_hub(str(name))
@@ -58,6 +56,6 @@ def _from_hub(repo: str) -> dict[str, Any]:
             f"the Hub cannot be asked: {text[0] if text else type(error).__name__}", where=repo, hint="try again later"
         ) from error
     found: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
-    if MARK not in found:
+    if RELEASE_MARK not in found:
         raise ReleaseError("its manifest.json is not that of a release", where=repo)
     return found

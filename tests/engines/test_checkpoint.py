@@ -81,7 +81,7 @@ def test_the_digest_sees_a_byte_a_name_and_a_file(tmp_path: Path, changed: dict[
 
 
 def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="does not exist") as caught:
+    with pytest.raises(EngineError, match="there is no folder") as caught:
         resolve(ModelSection(path=str(tmp_path / "nowhere")))
     assert caught.value.where == "model.path"
     assert caught.value.hint

@@ -49,7 +49,7 @@ def test_a_missing_file_points_to_its_neighbour(tmp_path: Path) -> None:
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     error = complaint(written(tmp_path / "x.txt", GOOD))
     assert "suffix '.txt'" in error.message
-    assert error.hint == "rename it to one of: .jsonl, .json, .csv, .parquet"
+    assert error.hint == "read are .jsonl, .json, .csv, .parquet: convert it, or rename it where it is one of these"
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet"])

@@ -124,7 +124,7 @@ def test_a_folder_of_checkpoints_stands_for_its_last(here: Path) -> None:
     assert found.reasons == ("900 steps since it, the policy says 901",)
     with pytest.raises(UsageError, match="neither a model nor checkpoints"):
         curate.schedule(here / "profiles", model=str(here))
-    with pytest.raises(EngineError, match="does not exist"):
+    with pytest.raises(EngineError, match="there is no folder"):
         curate.schedule(here / "profiles", model=str(here / "none"))
 
 
