@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.formats import reader
+from curate.logs.cells import NotOfFormat
+from curate.logs.formats import FORMATS, reader
 from curate.logs.known import Known
 from curate.logs.origin import Asked
 from curate.logs.rollouts import PlainRow, parse
-from curate.problems.rows import content_id, question_key
+from curate.problems.files import Row
+from curate.problems.rows import MISSING, content_id, lookup, question_key
 from curate.records import FailedRequest, Problem, Rollout
 
 _SHOWN = 5
@@ -36,6 +38,10 @@ class Seen:
     indexed: tuple[bool, str] | None = None
     """Whether the log gives indices, and where that was first seen."""
     columns: dict[str, None] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
+    """Columns that the user named and that a row has."""
+    fits: bool = False
+    """Whether any row had the shape of the format."""
     strands: Counter[tuple[int | None, str | None]] = field(default_factory=Counter)
     """Rows by step and model, those that were not asked for included."""
     taken: tuple[int | None, str | None] | None = None
@@ -67,29 +73,53 @@ class Scan:
     step: int | None
     model: str | None
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The log's own columns that the user named."""
+        return tuple(column for column in self.asked.columns.values() if column)
+
     def entries(self, seen: Seen) -> Iterator[Entry | None]:
         """Every entry; None for a row that is left out."""
+        rows = self._rows()
+        for created, place, row in rows:
+            seen.fits = seen.fits or not isinstance(row, NotOfFormat)
+            try:
+                yield self._entry(seen, place, row, created)
+            except ProblemsError as error:
+                if not self.skip_bad_lines:
+                    if not seen.fits and all(isinstance(other, NotOfFormat) for _, _, other in rows):
+                        raise self.no_such_log(place, error) from error
+                    hint = error.hint or "--skip-bad-lines leaves such rows out, and counts them"
+                    raise ProblemsError(error.message, where=place, hint=hint) from error
+                seen.n_bad += 1
+                seen.first_bad = seen.first_bad or (place, error)
+                if len(seen.bad) < _SHOWN:
+                    seen.bad.append(f"{place}: {error.message}")
+                yield None
+
+    def no_such_log(self, place: str, error: ProblemsError) -> ProblemsError:
+        """The complaint that no row at all has the shape of the format; the first one's place and complaint."""
+        hint = f"--format names what wrote it: {', '.join(FORMATS)}"
+        return ProblemsError(
+            f"this is no log of the format {self.format}: no row fits; the first: {error.message}",
+            where=place,
+            hint=f"{error.hint}; {hint}" if error.hint else hint,
+        )
+
+    def _rows(self) -> Iterator[tuple[float, str, Row | ProblemsError]]:
+        """Each row as the format hands it on, after its file's time of writing and its place."""
         module: Any = reader(self.format)
         for path in self.files:
             created = path.stat().st_mtime
             for place, row in module.read(path, self.asked):
-                try:
-                    yield self._entry(seen, place, row, created)
-                except ProblemsError as error:
-                    if not self.skip_bad_lines:
-                        hint = error.hint or "--skip-bad-lines leaves such rows out, and counts them"
-                        raise ProblemsError(error.message, where=place, hint=hint) from error
-                    seen.n_bad += 1
-                    seen.first_bad = seen.first_bad or (place, error)
-                    if len(seen.bad) < _SHOWN:
-                        seen.bad.append(f"{place}: {error.message}")
-                    yield None
+                yield created, place, row
 
-    def _entry(self, seen: Seen, place: str, row: Any, created: float) -> Entry | None:
+    def _entry(self, seen: Seen, place: str, row: Row | ProblemsError, created: float) -> Entry | None:
         if isinstance(row, ProblemsError):
             raise row
         if not row.keys() <= seen.columns.keys():
             seen.columns.update(dict.fromkeys(row))
+        seen.named.update(column for column in self.named if lookup(row, column) is not MISSING)
         plain = parse(row if self.known is None else self.known.fill(row), self.mapping, self.pattern)
         seen.strands[plain.step, plain.model] += 1
         other_step = self.step is not None and plain.step != self.step

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.errors import ProblemsError
-from curate.logs.cells import Placed, chosen, each, listed, mapping, rows, spoken
+from curate.logs.cells import NotOfFormat, Placed, chosen, each, listed, mapping, rows, spoken
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
 
@@ -43,7 +42,7 @@ def origin(_path: Path) -> Origin:
 def _rollout(row: Row, asked: Asked) -> Row:
     missing = [name for name in _OURS[:3] if name not in row]
     if missing:
-        raise ProblemsError(f"there is no column {missing[0]!r}: these are no completions of TRL's")
+        raise NotOfFormat(f"there is no column {missing[0]!r}: these are no completions of TRL's")
     rewards = {name: value for name, value in row.items() if name not in _OURS and _is_number(value)}
     answered = row["completion"]
     turns = [turn for turn in map(mapping, listed(answered)) if turn.get("role", "assistant") == "assistant"]
