@@ -117,7 +117,7 @@ def print_schedule(found: Schedule, console: Console | None = None) -> None:
     """Print what is due: one line where nothing is; else why, what, and what it would cost."""
     out = console or terminal()
     if not found.due:
-        out.print(f"nothing is due: {escape('; '.join(found.reasons))}", soft_wrap=True)
+        out.print(f"nothing is due: {escape('; '.join((*found.reasons, *found.notes)))}", soft_wrap=True)
         return
     step = "" if found.target.step is None else f", step {found.target.step:,}"
     out.print(f"[bold]due[/bold]: {escape('; '.join(found.reasons))}", soft_wrap=True)
@@ -129,20 +129,27 @@ def print_schedule(found: Schedule, console: Console | None = None) -> None:
             item.kind,
             f"{item.problems:,}",
             f"{item.problems / found.problems:.0%}" if found.problems else "-",
-            "-" if item.rollouts is None else f"{item.rollouts:,}",
-            "-" if item.tokens is None else f"{item.tokens:,}",
+            "unknown" if item.rollouts is None else f"{item.rollouts:,}",
+            "unknown" if item.tokens is None else f"{item.tokens:,}",
             f"[dim]{ITEM_MEANING[item.kind]}[/dim]",
         )
     print_table(table, out)
     if found.measured:
         out.print(f"measured already: {found.measured:,} problems")
-    if found.seconds:
-        told = f"{found.seconds / 60:,.0f} min" if found.seconds < 5400 else f"{found.seconds / 3600:,.1f} h"
-        out.print(f"about {told} at the speed measured there")
+    out.print(_duration(found.seconds))
     for note in found.notes:
         out.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
     if found.into is not None:
         out.print(f"into: {found.into}", soft_wrap=True)
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "how long it takes is unknown: no speed was measured there"
+    if seconds < 60:
+        return "less than a minute at the speed measured there"
+    told = f"{seconds / 60:,.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
+    return f"about {told} at the speed measured there"
 
 
 def tell_stage(found: Schedule) -> None:

@@ -46,10 +46,10 @@ _VERIFIER = (
     "--problems",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="A file of the problems, where the log lacks questions or references.",
+    help="A file of the problems, where the log lacks questions or references: columns question or id, and answer.",
 )
 @click.option("--answer-pattern", metavar="REGEX", help="Its first group, in its last match, is the reference.")
-@click.option("--reward", metavar="NAME", help="Which of the log's rewards counts as its verdict; none: no one.")
+@click.option("--reward", metavar="NAME", help="Which of the log's rewards is its verdict; none: no one.")
 @click.option("--step", type=click.IntRange(min=0), help="Of a policy in training, the step to import.")
 @click.option("--every-step", is_flag=True, help="Import each step into a profile of its own, INTO/step-000010.")
 @click.option("--model", metavar="NAME", help="What drew the rollouts; of several models in a log, the one to import.")

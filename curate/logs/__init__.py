@@ -25,6 +25,7 @@ from curate.logs.origin import Asked, Origin
 from curate.logs.rollouts import OPTIONAL, REQUIRED, step_of
 from curate.logs.scan import SHOWN, Entry, Scan, Seen
 from curate.problems.duplicates import set_duplicates_aside
+from curate.problems.rows import missing_column
 from curate.recipe import digest
 from curate.records import Problem, Rollout
 
@@ -153,9 +154,12 @@ def reading(
         ProblemsError: a row is broken, gives another question or reference to a known problem_id, or repeats an
             index; names the place. Or: there is no good row at all.
     """
-    reader(format)
+    module = reader(format)
     files = files_of(paths, format)
     given = dict(columns or {})
+    if reward is not None and module is reader("jsonl"):
+        # A plain row has no rewards by name but its columns.
+        given["reward"] = None if reward == "none" else reward
     mapping = _mapping(given, counts.COLUMNS if format == COUNTS else ())
     known = [*problems]
     scan = Scan(
@@ -186,8 +190,11 @@ def reading(
         raise _which(seen, files, step, scan.model)
     if not seen.n_rollouts + seen.n_errors:
         place, error = seen.first_bad or (", ".join(map(str, files)), None)
+        if error and not seen.fits:
+            raise scan.no_such_log(place, error)
         complaint = f"no row can be read; the first: {error.message}" if error else "it holds no rows"
         raise ProblemsError(complaint, where=place, hint=error.hint if error else None)
+    _refuse_unknown_columns(scan, seen, reward)
     used = {str(column).split(".")[0] for column in mapping.values()} | set(mapping.values())
     of_step, named = seen.taken or (None, None)
     return LogBatch(
@@ -335,6 +342,20 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     return pattern
 
 
+def _refuse_unknown_columns(scan: Scan, seen: Seen, reward: str | None) -> None:
+    """Refuse a column that was named and that neither a row of the log nor the problems' files have.
+
+    Raises:
+        UsageError: names the option and the columns that there are.
+    """
+    there = seen.named | (set() if scan.known is None else scan.known.named)
+    for name, column in scan.asked.columns.items():
+        if column and column not in there:
+            error = missing_column(column, name, [dict.fromkeys(seen.columns)])
+            option = "--reward" if name == "reward" and column == reward else f"--column {name}={column}"
+            raise UsageError(error.message, where=option, hint=error.hint)
+
+
 def _mapping(columns: Mapping[str, str | None], more: tuple[str, ...]) -> dict[str, str | None]:
     """Where each of our columns is in the log; ``more`` are those that only the format's own reader looks up."""
     names = (*REQUIRED, *OPTIONAL, *more)
@@ -342,7 +363,7 @@ def _mapping(columns: Mapping[str, str | None], more: tuple[str, ...]) -> dict[s
         if name not in names:
             close = get_close_matches(name, names, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"columns: {', '.join(names)}"
-            raise UsageError(f"rollouts have no column {name!r}", hint=hint)
+            raise UsageError(f"rollouts have no column {name!r}", where="--column", hint=hint)
         if column is None and name in REQUIRED:
-            raise UsageError(f"the column {name!r} cannot be left out")
+            raise UsageError(f"the column {name!r} cannot be left out", where="--column")
     return {name: columns.get(name, name) for name in (*REQUIRED, *OPTIONAL)}

@@ -13,6 +13,11 @@ from typing import Any
 from curate.errors import ProblemsError, UsageError
 from curate.problems.files import Row, lines, open_file, parquet, parse_line
 
+
+class NotOfFormat(ProblemsError):
+    """A row that lacks what every row of the format has: where all are like it, the file is of another format."""
+
+
 Placed = Iterator[tuple[str, Row | ProblemsError]]
 """The place and the row of each rollout of a file; the complaint in place of a row that is broken."""
 
@@ -35,7 +40,7 @@ def rows(path: Path) -> Placed:
             try:
                 yield f"{path}:{number}", parse_line(line)
             except ProblemsError as error:
-                yield f"{path}:{number}", error
+                yield f"{path}:{number}", NotOfFormat(error.message, hint=error.hint)
 
 
 def each(placed: Placed, take: Callable[[Row], Iterable[Row]]) -> Placed:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, each, first, table
+from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, each, first, table
 from curate.logs.origin import Asked, Origin
 from curate.logs.rollouts import MAX_INDEX
 from curate.problems.files import Row
@@ -24,7 +24,12 @@ COLUMNS = ("n", "k", "pass_rate")
 
 
 def read(path: Path, asked: Asked) -> Placed:
-    """n rows for each problem, the passing ones first."""
+    """n rows for each problem, the passing ones first.
+
+    Raises:
+        UsageError: a reward was named: the counts are all there is.
+    """
+    chosen({}, asked.reward, "reward")
     return each(table(path), lambda row: _rollouts(row, asked))
 
 

@@ -50,8 +50,10 @@ def reader(format: str) -> Any:
     """
     if format not in FORMATS:
         close = get_close_matches(format, FORMATS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(FORMATS)}"
-        raise UsageError(f"unknown log format {format!r}", hint=hint)
+        nearest = f"did you mean {close[0]!r}? " if close else ""
+        raise UsageError(
+            f"unknown log format {format!r}", where="--format", hint=f"{nearest}The formats are: {', '.join(FORMATS)}"
+        )
     return import_module(FORMATS[format])
 
 

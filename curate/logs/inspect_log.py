@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import Placed, chosen, document, each, listed, mapping, spoken
+from curate.logs.cells import NotOfFormat, Placed, chosen, document, each, listed, mapping, spoken
 from curate.logs.cells import asked as turns
 from curate.logs.origin import Asked, Origin, sampling
 from curate.problems.files import Row
 
 FILES = ("*.eval", "*.json")
 _ZSTD = 93
+_MAGIC = b"PK"
 _LOCAL_HEADER = 30
 _GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": None}
 _ATTACHMENT = "attachment://"
@@ -86,10 +87,18 @@ def _grade(value: Any) -> Any:
 
 def _samples(path: Path) -> Iterator[tuple[str, Row | ProblemsError]]:
     if path.suffix == ".json":
-        found = [sample for sample in listed(document(path).get("samples")) if isinstance(sample, dict)]
+        whole = document(path)
+        if not whole.keys() & {"eval", "samples"}:
+            yield str(path), NotOfFormat("there is neither 'eval' nor 'samples': this is no log of Inspect's")
+            return
+        found = [sample for sample in listed(whole.get("samples")) if isinstance(sample, dict)]
         for number, sample in sorted(enumerate(found, start=1), key=lambda pair: int(pair[1].get("epoch", 1))):
             yield f"{path}: sample {number}", _attached(sample)
         return
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            yield str(path), NotOfFormat("this is no log of Inspect's: neither an .eval archive nor named .json")
+            return
     names = [name for name in _names(path) if name.startswith("samples/") and name.endswith(".json")]
     for name in sorted(names, key=_epoch):
         place = f"{path}: {name}"

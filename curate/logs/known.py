@@ -38,18 +38,28 @@ class Known:
         self._by_id: dict[str, Row] = {}
         self._by_question: dict[str, Row] = {}
         self._found: dict[str, Row | None] = {}
+        self._columns = {name: column for name, column in columns.items() if column}
+        self.named: set[str] = set()
+        """The columns of another name that there are."""
         for path in map(Path, paths):
             for place, row in table(path):
                 if isinstance(row, ProblemsError):
                     raise ProblemsError(row.message, where=place, hint=row.hint)
-                self._take(row, place, columns)
+                self._take(row, place)
 
-    def _take(self, row: Row, place: str, columns: Mapping[str, str | None]) -> None:
+    def _take(self, row: Row, place: str) -> None:
+        columns = self._columns
+        self.named.update(column for column in columns.values() if lookup(row, column) is not MISSING)
         named = columns.get("problem_id") or next((name for name in _IDS if row.get(name) is not None), None)
         name = None if named is None else _given(row, named)
         question = _given(row, columns.get("question") or "") or first(row, QUESTION) or _sent(row)
         if question is None and name is None:
-            raise ProblemsError("a problem without an id and without a question", where=place)
+            raise ProblemsError(
+                f"a problem without an id and without a question: the columns are {', '.join(row) or 'none'}",
+                where=place,
+                hint=f"the question is looked for in {', '.join(QUESTION)}, the id in {', '.join(_IDS)}; "
+                "--column question=... or --column problem_id=... names another",
+            )
         answer = _given(row, columns.get("answer") or "")
         answer = first(row, ANSWER) if answer is None else answer
         plain = {"question": question, "answer": answer}
@@ -68,7 +78,7 @@ class Known:
         Raises:
             ProblemsError: no problem, or several with the same claim, is meant.
         """
-        named, question = row.get("problem_id"), row.get("question")
+        named, question = self._cell(row, "problem_id"), self._cell(row, "question")
         known = None if named is None else self._named(str(named))
         if known is None and question is not None:
             known = self._asked(normalise(_text(question)))
@@ -76,7 +86,13 @@ class Known:
             meant = f"id {named!r}" if question is None else f"the question {_text(question)[-80:]!r}"
             raise ProblemsError(f"--problems has no problem of {meant}")
         # The id of a request is none of a problem: its question and reference name it, as they do in a profile.
-        return {**row, **known, "problem_id": None}
+        told = {**known, "problem_id": None}
+        return {**row, **told, **{self._columns[name]: told[name] for name in told if name in self._columns}}
+
+    def _cell(self, row: Row, name: str) -> Any:
+        """What the log has, under the name that it was said to have there, else under ours."""
+        found = _given(row, self._columns.get(name, name))
+        return row.get(name) if found is None else found
 
     def _named(self, name: str) -> Row | None:
         if name in self._by_id:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError, UsageError
-from curate.logs.cells import QUESTION, Placed, chosen, each, first, listed, mapping, rows, sidecar
+from curate.logs.cells import QUESTION, NotOfFormat, Placed, chosen, each, first, listed, mapping, rows, sidecar
 from curate.logs.origin import Asked, Origin, sampling
 from curate.problems.files import Row, uncompressed
 
@@ -72,6 +72,8 @@ def origin(path: Path) -> Origin:
 
 
 def _rollouts(row: Row, asked: Asked) -> list[Row]:
+    if "resps" not in row:
+        raise NotOfFormat("there is no column 'resps': this is no sample of lm-eval's")
     said = [one for request in listed(row.get("resps")) for one in listed(request)]
     if not said or not all(isinstance(one, str) for one in said):
         raise ProblemsError(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, each, first, mapping, rows
+from curate.logs.cells import ANSWER, QUESTION, NotOfFormat, Placed, each, first, mapping, rows
 from curate.logs.cells import asked as turns
 from curate.logs.openai_batch import answered
 from curate.logs.origin import Asked, Origin, sampling
@@ -43,7 +43,7 @@ def origin(path: Path) -> Origin:
 
 def _rollout(row: Row, inputs: dict[Any, Row], asked: Asked) -> Row:
     if _TASK not in row:
-        raise ProblemsError(f"there is no {_TASK!r}: this is no rollout of NeMo Gym's")
+        raise NotOfFormat(f"there is no {_TASK!r}: this is no rollout of NeMo Gym's")
     row = {**inputs.get(row[_TASK], {}), **row}
     if asked.reward not in (None, "none") and asked.reward not in row and "_ng_failure_class" not in row:
         raise ProblemsError(f"there is no reward {asked.reward!r}")

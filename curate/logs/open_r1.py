@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, each, first, rows
+from curate.logs.cells import ANSWER, QUESTION, NotOfFormat, Placed, chosen, each, first, rows
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
 
@@ -21,9 +21,13 @@ FILES = ("*.parquet", "*.jsonl")
 _GENERATIONS, _REWARDS = "pass_rate_generations", "pass_rate_rewards"
 
 
-def read(path: Path, _asked: Asked) -> Placed:
-    """One row for each completion of each problem."""
-    return each(rows(path), _rollouts)
+def read(path: Path, asked: Asked) -> Placed:
+    """One row for each completion of each problem.
+
+    Raises:
+        UsageError: there is no reward of the name asked for.
+    """
+    return each(rows(path), lambda row: _rollouts(row, asked))
 
 
 def origin(_path: Path) -> Origin:
@@ -31,10 +35,10 @@ def origin(_path: Path) -> Origin:
     return Origin(tool="open-r1")
 
 
-def _rollouts(row: Row) -> Iterator[Row]:
+def _rollouts(row: Row, asked: Asked) -> Iterator[Row]:
     drawn, rewards = row.get(_GENERATIONS), row.get(_REWARDS)
     if not isinstance(drawn, list):
-        raise ProblemsError(f"there is no list {_GENERATIONS!r}", hint="the revision 'gen' of the dataset has it")
+        raise NotOfFormat(f"there is no list {_GENERATIONS!r}", hint="the revision 'gen' of the dataset has it")
     if rewards is not None and (not isinstance(rewards, list) or len(rewards) != len(drawn)):
         raise ProblemsError(f"{_REWARDS!r} is no list of {len(drawn)} rewards, one for each generation")
     own = {name: value for name, value in row.items() if name not in (_GENERATIONS, _REWARDS)}
@@ -42,6 +46,8 @@ def _rollouts(row: Row) -> Iterator[Row]:
     question, answer = first(own, ("prompt", *QUESTION)), first(own, ANSWER)
     kept = {name: value for name, value in own.items() if isinstance(value, str | int | float | bool)}
     metadata = {name: value for name, value in kept.items() if name not in (*QUESTION, *ANSWER)}
+    # Its rewards have no name but that of their column.
+    rewards = chosen({} if rewards is None else {_REWARDS: rewards}, asked.reward, "reward")
     for position, completion in enumerate(drawn):
         yield {
             **own,

@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from curate.errors import ProblemsError
-from curate.logs.cells import Placed, each, listed, mapping, rows, spoken
+from curate.logs.cells import NotOfFormat, Placed, chosen, each, listed, mapping, rows, spoken
 from curate.logs.faults import failure
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
@@ -25,8 +24,13 @@ from curate.problems.files import Row
 FILES = ("*.jsonl",)
 
 
-def read(path: Path, _asked: Asked) -> Placed:
-    """One row for each choice of each line; a failed request as one row with its error."""
+def read(path: Path, asked: Asked) -> Placed:
+    """One row for each choice of each line; a failed request as one row with its error.
+
+    Raises:
+        UsageError: a reward was named: there are none.
+    """
+    chosen({}, asked.reward, "reward")
     return each(rows(path), _rollouts)
 
 
@@ -38,7 +42,7 @@ def origin(_path: Path) -> Origin:
 def _rollouts(row: Row) -> Iterator[Row]:
     if not isinstance(row.get("custom_id"), str) or not row.keys() & {"response", "error"}:
         hint = "this looks like the batch's input: give it as --problems" if "body" in row else None
-        raise ProblemsError("this is no line of a batch's output: it has no custom_id or response", hint=hint)
+        raise NotOfFormat("this is no line of a batch's output: it has no custom_id or response", hint=hint)
     base = {"problem_id": row["custom_id"], "question": None, "answer": None, "completion": None}
     response = mapping(row.get("response"))
     body, status = mapping(response.get("body")), response.get("status_code", 200)

@@ -20,7 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, document, each, first, listed, mapping, sidecar, spoken
+from curate.logs.cells import (
+    ANSWER,
+    QUESTION,
+    NotOfFormat,
+    Placed,
+    chosen,
+    document,
+    each,
+    first,
+    listed,
+    mapping,
+    sidecar,
+    spoken,
+)
 from curate.logs.cells import asked as turns
 from curate.logs.faults import failure
 from curate.logs.origin import Asked, Origin
@@ -38,7 +51,7 @@ def read(path: Path, asked: Asked) -> Placed:
     try:
         episode: Row | ProblemsError = document(path)
     except ProblemsError as error:
-        episode = ProblemsError(error.message)
+        episode = NotOfFormat(error.message)
     return each(iter([(str(path), episode)]), lambda row: [_rollout(row, _item(path, row), asked)])
 
 
@@ -51,7 +64,7 @@ def origin(path: Path) -> Origin:
 
 def _rollout(episode: Row, item: Row, asked: Asked) -> Row:
     if not isinstance(episode.get("trajectories"), list):
-        raise ProblemsError("there are no trajectories: this is no episode of rLLM's")
+        raise NotOfFormat("there are no trajectories: this is no episode of rLLM's")
     task = episode.get("task")
     task = {"instruction": task} if isinstance(task, str) else mapping(task)
     more = {**task, **mapping(task.get("metadata"))}

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.formats import COUNTS, reader
+from curate.logs.cells import NotOfFormat
+from curate.logs.formats import COUNTS, FORMATS, reader
 from curate.logs.known import Known
 from curate.logs.origin import Asked
 from curate.logs.rollouts import PlainRow, parse, step_of
-from curate.problems.rows import content_id, question_key
+from curate.problems.files import Row
+from curate.problems.rows import MISSING, content_id, lookup, question_key
 from curate.records import FailedRequest, Problem, Rollout
 
 SHOWN = 5
@@ -37,6 +39,10 @@ class Seen:
     indexed: tuple[bool, str] | None = None
     """Whether the log gives indices, and where that was first seen."""
     columns: dict[str, None] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
+    """Columns that the user named and that a row has."""
+    fits: bool = False
+    """Whether any row had the shape of the format."""
     strands: Counter[tuple[int | None, str | None]] = field(default_factory=Counter)
     """Rows by step and model, those that were not asked for included."""
     taken: tuple[int | None, str | None] | None = None
@@ -76,26 +82,49 @@ class Scan:
     strays: bool = True
     """Whether bad rows that tell no step are counted: not where ``steps`` has counted them."""
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The log's own columns that the user named."""
+        return tuple(column for column in self.asked.columns.values() if column)
+
     def entries(self, seen: Seen) -> Iterator[Entry | None]:
         """Every entry; None for a row that is left out."""
+        rows = self._rows()
+        for created, place, row in rows:
+            seen.fits = seen.fits or not isinstance(row, NotOfFormat)
+            if self.format == COUNTS and place == seen.bad_place:
+                # The rest of a count without its beginning would be another count.
+                yield None
+                continue
+            try:
+                yield self._entry(seen, place, row, created)
+            except ProblemsError as error:
+                if not self.skip_bad_lines:
+                    if not seen.fits and all(isinstance(other, NotOfFormat) for _, _, other in rows):
+                        raise self.no_such_log(place, error) from error
+                    hint = error.hint or "--skip-bad-lines leaves such rows out, and counts them"
+                    raise ProblemsError(error.message, where=place, hint=hint) from error
+                self._leave_out(seen, place, row, error)
+                yield None
+
+    def no_such_log(self, place: str, error: ProblemsError) -> ProblemsError:
+        """The complaint that no row at all has the shape of the format; the first one's place and complaint."""
+        hint = f"--format names what wrote it: {', '.join(FORMATS)}"
+        return ProblemsError(
+            f"this is no log of the format {self.format}: no row fits; the first: {error.message}",
+            where=place,
+            hint=f"{error.hint}; {hint}" if error.hint else hint,
+        )
+
+    def _rows(self) -> Iterator[tuple[float, str, Row | ProblemsError]]:
+        """Each row as the format hands it on, after its file's time of writing and its place."""
         module: Any = reader(self.format)
         for path in self.files:
             created = path.stat().st_mtime
             for place, row in module.read(path, self.asked):
-                if self.format == COUNTS and place == seen.bad_place:
-                    # The rest of a count without its beginning would be another count.
-                    yield None
-                    continue
-                try:
-                    yield self._entry(seen, place, row, created)
-                except ProblemsError as error:
-                    if not self.skip_bad_lines:
-                        hint = error.hint or "--skip-bad-lines leaves such rows out, and counts them"
-                        raise ProblemsError(error.message, where=place, hint=hint) from error
-                    self._leave_out(seen, place, row, error)
-                    yield None
+                yield created, place, row
 
-    def _leave_out(self, seen: Seen, place: str, row: Any, error: ProblemsError) -> None:
+    def _leave_out(self, seen: Seen, place: str, row: Row | ProblemsError, error: ProblemsError) -> None:
         """Count a bad row, once, where it is of the step asked for or of no step that can be told."""
         try:
             step = None if isinstance(row, ProblemsError) else step_of(row, self.mapping)
@@ -115,11 +144,12 @@ class Scan:
         if len(seen.bad) < SHOWN:
             seen.bad.append(f"{place}: {error.message}")
 
-    def _entry(self, seen: Seen, place: str, row: Any, created: float) -> Entry | None:
+    def _entry(self, seen: Seen, place: str, row: Row | ProblemsError, created: float) -> Entry | None:
         if isinstance(row, ProblemsError):
             raise row
         if not row.keys() <= seen.columns.keys():
             seen.columns.update(dict.fromkeys(row))
+        seen.named.update(column for column in self.named if lookup(row, column) is not MISSING)
         plain = parse(row if self.known is None else self.known.fill(row), self.mapping, self.pattern)
         seen.strands[plain.step, plain.model] += 1
         other_step = self.step is not None and plain.step != self.step

@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from curate.errors import ProblemsError
-from curate.logs.cells import Placed, chosen, each, listed, mapping, rows, spoken
+from curate.logs.cells import NotOfFormat, Placed, chosen, each, listed, mapping, rows, spoken
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row
 
@@ -48,7 +48,7 @@ def origin(_path: Path) -> Origin:
 def _rollout(row: Row, asked: Asked, names: tuple[str, ...]) -> Row:
     missing = [name for name in _OURS[:3] if name not in row]
     if missing:
-        raise ProblemsError(f"there is no column {missing[0]!r}: these are no completions of TRL's")
+        raise NotOfFormat(f"there is no column {missing[0]!r}: these are no completions of TRL's")
     # One that is named must be in the row's own file; where none is, all of the log compete.
     rewards = {name: row.get(name) for name in names if asked.reward is None or name in row}
     answered = row["completion"]

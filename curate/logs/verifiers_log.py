@@ -23,7 +23,20 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ProblemsError
-from curate.logs.cells import ANSWER, QUESTION, Placed, chosen, each, first, listed, mapping, rows, sidecar, spoken
+from curate.logs.cells import (
+    ANSWER,
+    QUESTION,
+    NotOfFormat,
+    Placed,
+    chosen,
+    each,
+    first,
+    listed,
+    mapping,
+    rows,
+    sidecar,
+    spoken,
+)
 from curate.logs.cells import asked as turns
 from curate.logs.origin import Asked, Origin, sampling
 from curate.problems.files import Row
@@ -68,7 +81,7 @@ def _rollouts(row: Row, asked: Asked) -> Iterable[Row]:
         return _of_episode(row, asked)
     if "completion" in row and "reward" in row:
         return [_of_result(row, asked)]
-    raise ProblemsError("this is neither an episode nor a result of verifiers'")
+    raise NotOfFormat("this is neither an episode nor a result of verifiers'")
 
 
 def _traces(row: Row) -> list[Any]:

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.errors import ProblemsError
-from curate.logs.cells import Placed, each, rows
+from curate.logs.cells import NotOfFormat, Placed, each, rows
 from curate.logs.origin import Asked, Origin
 from curate.problems.files import Row, uncompressed
+from curate.problems.rows import missing_column
 
 FILES = ("[0-9]*.jsonl",)
 
@@ -37,10 +37,11 @@ def origin(_path: Path) -> Origin:
 
 def _rollout(row: Row, asked: Asked, step: int | None) -> Row:
     reward = None if asked.reward == "none" else asked.reward or "score"
-    needed = ["input", "output", *([asked.reward] if reward and asked.reward else [])]
-    missing = [name for name in needed if name not in row]
+    missing = [name for name in ("input", "output") if name not in row]
     if missing:
-        raise ProblemsError(f"there is no column {missing[0]!r} in this dump of verl's")
+        raise NotOfFormat(f"there is no column {missing[0]!r}: this is no dump of verl's")
+    if asked.reward and reward and reward not in row:
+        raise missing_column(reward, "reward", [row])
     return {
         **row,
         "question": row["input"],

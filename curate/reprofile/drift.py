@@ -26,7 +26,7 @@ from curate.summary import step_of
 from curate.viewing import grouping
 
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
-CHECKPOINT = frozenset({"model.path", "model.revision", "imported.step", "log", "log.read"})
+CHECKPOINT = frozenset({"model.path", "model.revision", "step", "log"})
 """What two protocols may differ in and still be one way of measuring: the checkpoint, or the log that tells of it."""
 Z95 = 1.96
 

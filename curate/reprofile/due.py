@@ -289,9 +289,9 @@ def _item(kind: str, names: list[str], known: _Known, prior: Prior) -> Item:
     sampled = rows.filter(pl.col("set_aside").is_null()).height
     each = operating_characteristics(table_of(prior, known.band, budget), prior).rollouts
     rollouts = round(each * sampled)
-    mean = rows["mean_tokens"].mean()
-    if mean is None:
-        mean = known.estimates["mean_tokens"].mean()
+    # An imported rollout whose tokens nobody counted has 0 of them.
+    told = pl.col("mean_tokens") > 0
+    mean = next((mean for frame in (rows, known.estimates) if (mean := frame.filter(told)["mean_tokens"].mean())), None)
     tokens = round(rollouts * mean) if isinstance(mean, float) else None
     return Item(kind, tuple(names), len(names), rollouts, tokens)
 
@@ -302,7 +302,9 @@ def _schedule(
     cost = known.manifest.get("cost", {})
     rollouts = sum(item.rollouts or 0 for item in items)
     tokens = [item.tokens for item in items]
-    speed = cost.get("seconds", 0.0) / cost["rollouts"] if cost.get("rollouts") else None
+    # What an import took is no time of drawing.
+    drawn = 0 if known.manifest.get("imported") else cost.get("rollouts", 0)
+    speed = cost["seconds"] / drawn if drawn else None
     return Schedule(
         due=bool(items),
         reasons=tuple(reasons),

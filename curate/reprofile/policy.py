@@ -83,7 +83,9 @@ def by_clock(last: Mapping[str, Any], target: Target, policy: Policy) -> tuple[b
         )
     if policy.every_steps is not None:
         if steps is None:
-            notes.append("training steps cannot be told from the checkpoints' names")
+            untold = target.path if target.step is None else "the last profile's"
+            told = f"training steps cannot be told from the checkpoints' names ({untold}): "
+            notes.append(f"{told}name folders checkpoint-N, or leave --every-steps out")
         else:
             said.append(
                 (steps >= policy.every_steps, f"{steps:,} steps since it, the policy says {policy.every_steps:,}")
@@ -92,6 +94,8 @@ def by_clock(last: Mapping[str, Any], target: Target, policy: Policy) -> tuple[b
         if target.revision is None:
             return False, [f"whether there is a new checkpoint cannot be told: {target.why_unknown}"], []
         return True, [f"a new checkpoint: {target.path} at {target.revision[:20]}"], notes
+    if not said and policy.changed is None:
+        return False, notes, []
     passed = [text for over, text in said if over]
     return bool(passed), passed or [text for _, text in said], notes
 

@@ -26,7 +26,7 @@ class Item:
     rollouts: int | None
     """Expected; None where there is nothing to judge by."""
     tokens: int | None
-    """Completion tokens of those."""
+    """Completion tokens of those; None where the old profiles counted none."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Schedule:
     rollouts: int | None
     tokens: int | None
     seconds: float | None
-    """Expected of all items together; seconds at the speed that was measured."""
+    """Expected of all items together; seconds at the speed that was measured. None: unknown."""
     like: tuple[Path, ...]
     """The old profiles, which a profile of the new checkpoint can start from."""
     policy: Policy

@@ -282,8 +282,51 @@ def test_nemo_gym_rollouts_with_their_inputs_and_failures(tmp_path: Path) -> Non
 def test_a_row_of_another_shape_is_named_and_may_be_skipped(tmp_path: Path, format: str, row: dict[str, Any]) -> None:
     path = jsonl(tmp_path / "log.jsonl", [row, {"question": 1}])
     assert complaint(path, format).where == f"{path}:1"
-    with pytest.raises(ProblemsError, match="no row can be read"):
+    with pytest.raises(ProblemsError, match=r"no row can be read|no row fits"):
         logs.read(path, format, skip_bad_lines=True)
+
+
+@pytest.mark.parametrize(
+    "format",
+    ["trl", "verl", "verifiers", "rllm", "nemo-gym", "openai-batch", "open-r1", "lm-eval", "inspect"],
+)
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_log_of_another_format_is_said_to_be_one(tmp_path: Path, format: str, skip: bool) -> None:
+    plain = {"question": "1+1?", "answer": "2", "completion": "2", "index": 0}
+    path = jsonl(tmp_path / "log.jsonl", [plain, {**plain, "index": 1}])
+    error = complaint(path, format, skip_bad_lines=skip)
+    assert error.message.startswith(f"this is no log of the format {format}: no row fits; the first: ")
+    assert "--format names what wrote it: jsonl, parquet" in str(error.hint)
+    assert "--skip-bad-lines" not in str(error.hint)
+
+
+def test_one_row_that_fits_makes_the_others_broken_ones(tmp_path: Path) -> None:
+    row = {"prompt": "1+1?", "completion": "2", "step": 1, "answer": "2"}
+    path = jsonl(tmp_path / "log.jsonl", [{"question": "1+1?"}, row])
+    error = complaint(path, "trl")
+    assert error.message == "there is no column 'step': these are no completions of TRL's"
+    assert "--skip-bad-lines" in str(error.hint)
+
+
+def test_a_reward_that_the_log_has_not_is_refused(tmp_path: Path) -> None:
+    row = {"question": "1+1?", "answer": "2", "completion": "2", "reward": 0, "acc": 1}
+    path = jsonl(tmp_path / "log.jsonl", [row])
+    assert said(logs.read(path, "jsonl")) == [("2", "stop", 0.0)]
+    assert said(logs.read(path, "jsonl", reward="acc")) == [("2", "stop", 1.0)]
+    assert said(logs.read(path, "jsonl", reward="none")) == [("2", "stop", None)]
+    with pytest.raises(UsageError, match="no column 'score' for the reward") as caught:
+        logs.read(path, "jsonl", reward="score")
+    assert caught.value.where == "--reward"
+    assert caught.value.hint == "The columns are: question, answer, completion, reward, acc"
+    batch = jsonl(tmp_path / "batch.jsonl", [answered("p1", "2")])
+    rates = jsonl(tmp_path / "rates.jsonl", [{"question": "1+1?", "answer": "2", "n": 2, "k": 1}])
+    generations = jsonl(
+        tmp_path / "r1.jsonl",
+        [{"prompt": "1+1?", "answer": "2", "pass_rate_generations": ["2"], "pass_rate_rewards": [1]}],
+    )
+    for log, format in ((batch, "openai-batch"), (rates, "counts"), (generations, "open-r1")):
+        with pytest.raises(UsageError, match="no reward 'acc'"):
+            logs.read(log, format, reward="acc")
 
 
 # -- counts ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from builders import jsonl
 
-from curate.errors import ProblemsError
+from curate import logs
+from curate.errors import ProblemsError, UsageError
 from curate.logs.known import Known
 
 PROBLEMS = [
@@ -60,5 +61,18 @@ def test_columns_of_the_problems_may_have_other_names(tmp_path: Path) -> None:
     rows = [{"key": "a", "text": "What is 1+1?", "gold": {"value": "2"}}]
     problems = known(tmp_path, rows, problem_id="key", question="text", answer="gold.value")
     assert problems.fill({"problem_id": "a"})["answer"] == "2"
-    with pytest.raises(ProblemsError, match="a problem without an id and without a question"):
-        known(tmp_path, [{"gold": "2"}])
+    with pytest.raises(ProblemsError, match="without a question: the columns are gold, topic") as caught:
+        known(tmp_path, [{"gold": "2", "topic": "sums"}])
+    assert "the question is looked for in question, problem, prompt" in str(caught.value.hint)
+    assert "the id in custom_id, problem_id, id" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("mine", [{"q": "1+1?"}, {"question": "1+1?"}, {"key": "a"}])
+def test_columns_of_another_name_are_the_problems_or_the_logs(tmp_path: Path, mine: dict[str, str]) -> None:
+    problems = jsonl(tmp_path / "problems.jsonl", [{"key": "a", "q": "1+1?", "ref": "2"}])
+    log = jsonl(tmp_path / "log.jsonl", [{**mine, "completion": "2"}])
+    columns = {"problem_id": "key", "question": "q", "answer": "ref"}
+    read = logs.read(log, "jsonl", problems=[problems], columns=columns)
+    assert [(problem.question, problem.answers) for problem in read.problems] == [("1+1?", ("2",))]
+    with pytest.raises(UsageError, match="no column 'refs' for the index"):
+        logs.read(log, "jsonl", problems=[problems], columns={**columns, "index": "refs"})

@@ -174,6 +174,16 @@ def test_a_missing_column_names_the_nearest_and_all(tmp_path: Path) -> None:
     assert error.hint == "did you mean 'completions'? The columns are: problem_id, question, answer, completions"
 
 
+def test_a_column_that_no_row_has_is_refused(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", [row(idx=0), row("b", uid=1, idx=0)])
+    error = complaint(path, columns={"index": "number"})
+    assert (type(error), error.where) == (UsageError, "--column index=number")
+    assert error.message == "there is no column 'number' for the index"
+    assert error.hint == "The columns are: problem_id, question, answer, completion, idx, uid"
+    # One row that has it is enough.
+    assert logs.read(path, "jsonl", columns={"index": "idx", "prompt_tokens": "uid"}).n_rollouts == 2
+
+
 def test_a_malformed_line_is_named(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", [row()])
     path.write_text(path.read_text() + '{"question": \n' + path.read_text())
@@ -250,7 +260,10 @@ def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", [row()])
     with pytest.raises(UsageError, match="unknown log format 'xml'") as caught:
         logs.read(path, "xml")
-    assert "one of: jsonl, parquet, open-r1" in str(caught.value.hint)
+    assert caught.value.where == "--format"
+    assert "The formats are: jsonl, parquet, open-r1" in str(caught.value.hint)
+    with pytest.raises(UsageError, match=r"did you mean 'jsonl'\? The formats are: jsonl, parquet"):
+        logs.read(path, "josnl")
     with pytest.raises(UsageError, match="named twice"):
         logs.read([path, tmp_path / "." / "x.jsonl"], "jsonl")
     with pytest.raises(UsageError, match="no log file"):

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import rehearsal
+from builders import jsonl, rehearsal
 
 import curate
 from curate import Policy
 from curate.cli.main import run
 from curate.errors import EngineError, Stopped, UsageError
 from curate.ledger import Ledger
+from curate.recipe import VerifierSection
 
 PROBLEMS = 80
 EASY, MIDDLE = range(30), range(30, 50)
@@ -128,6 +129,24 @@ def test_a_folder_of_checkpoints_stands_for_its_last(here: Path) -> None:
         curate.schedule(here / "profiles", model=str(here / "none"))
 
 
+def test_untold_steps_are_the_reason_why_nothing_is_due(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "model").mkdir()
+    (here / "model" / "config.json").write_text("{}")
+    last = Ledger(here / "profiles" / "step-100").manifest()
+    recipe = {**last["recipe"], "engine": {"kind": "vllm", "options": {}, "timeout": 3600.0}}
+    changed = {key: value for key, value in last.items() if key != "format"} | {"recipe": recipe}
+    Ledger(here / "profiles" / "step-100").write_manifest(changed)
+    asked = ["schedule", str(here / "profiles"), "--for", str(here / "model"), "--every-steps", "100"]
+    untold = f"training steps cannot be told from the checkpoints' names ({here / 'model'}): "
+    way_out = "name folders checkpoint-N, or leave --every-steps out"
+    assert run(asked) == 0
+    assert capsys.readouterr().out == f"nothing is due: {untold}{way_out}\n"
+    assert run([*asked, "--every-days", "30"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("nothing is due: 0.0 days since the last profile")
+    assert said.endswith(f"; {untold}{way_out}\n")
+
+
 @pytest.mark.parametrize(
     ("policy", "option"),
     [
@@ -162,6 +181,33 @@ def test_another_protocol_is_left_out_and_told(here: Path) -> None:
     found = curate.schedule(moved(here), policy=Policy(anchors=10))
     assert [path.name for path in found.like] == ["step-0", "step-100"]
     assert "left out, made under another protocol" in found.notes[0]
+
+
+def test_steps_of_an_imported_run_are_checkpoints_whose_cost_nobody_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = [
+        {"question": f"q{number}?", "answer": "4", "completion": f"{4 + index % 2}", "index": index, "step": step}
+        for step in (10, 20)
+        for number in range(8)
+        for index in range(4)
+    ]
+    into = tmp_path / "profiles"
+    curate.import_every_step(
+        jsonl(tmp_path / "log.jsonl", log), format="jsonl", into=into, verifier=VerifierSection(kind="exact", workers=1)
+    )
+    assert curate.compare(into / "step-000010", into / "step-000020").warnings == ()
+    model = tmp_path / "grpo" / "checkpoint-30"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    found = curate.schedule(into, model=str(tmp_path / "grpo"), policy=Policy(every_steps=10))
+    assert [path.name for path in found.like] == ["step-000010", "step-000020"]
+    assert not any("another protocol" in note for note in found.notes)
+    assert (found.due, found.rollouts is None, found.tokens, found.seconds) == (True, False, None, None)
+    assert run(["schedule", str(into), "--for", str(tmp_path / "grpo")]) == 0
+    said = capsys.readouterr().out
+    assert "unknown every problem" in " ".join(said.split())
+    assert "how long it takes is unknown" in said
 
 
 # -- what follows the anchors, and doing it ---------------------------------------------------------------------------
