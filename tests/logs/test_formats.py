@@ -281,7 +281,7 @@ def test_nemo_gym_rollouts_with_their_inputs_and_failures(tmp_path: Path) -> Non
 def test_a_row_of_another_shape_is_named_and_may_be_skipped(tmp_path: Path, format: str, row: dict[str, Any]) -> None:
     path = jsonl(tmp_path / "log.jsonl", [row, {"question": 1}])
     assert complaint(path, format).where == f"{path}:1"
-    with pytest.raises(ProblemsError, match="no row can be read|no row fits"):
+    with pytest.raises(ProblemsError, match=r"no row can be read|no row fits"):
         logs.read(path, format, skip_bad_lines=True)
 
 

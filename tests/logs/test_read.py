@@ -259,7 +259,7 @@ def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:
         logs.read(path, "xml")
     assert caught.value.where == "--format"
     assert "The formats are: jsonl, parquet, open-r1" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="did you mean 'jsonl'. The formats are: jsonl, parquet"):
+    with pytest.raises(UsageError, match=r"did you mean 'jsonl'\? The formats are: jsonl, parquet"):
         logs.read(path, "josnl")
     with pytest.raises(UsageError, match="named twice"):
         logs.read([path, tmp_path / "." / "x.jsonl"], "jsonl")
