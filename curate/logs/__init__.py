@@ -19,11 +19,12 @@ from typing import Any
 
 from curate.errors import ProblemsError, UsageError
 from curate.logs import counts
+from curate.logs.cells import NotOfFormat
 from curate.logs.formats import COUNTS, FORMATS, files_of, reader
 from curate.logs.known import Known
 from curate.logs.origin import Asked, Origin
 from curate.logs.rollouts import OPTIONAL, REQUIRED
-from curate.logs.scan import Entry, Scan, Seen
+from curate.logs.scan import Entry, Scan, Seen, no_such_log
 from curate.problems.duplicates import set_duplicates_aside
 from curate.problems.rows import lookup, missing_column
 from curate.recipe import digest
@@ -171,7 +172,7 @@ def reading(
     if not seen.n_rollouts + seen.n_errors:
         place, error = seen.first_bad or (", ".join(map(str, files)), None)
         if error and not seen.fits:
-            raise scan.no_such_log(place, error)
+            raise no_such_log(format, place, error)
         complaint = f"no row can be read; the first: {error.message}" if error else "it holds no rows"
         raise ProblemsError(complaint, where=place, hint=error.hint if error else None)
     _refuse_unknown_columns(scan, seen, reward)
@@ -203,16 +204,24 @@ def steps(
 
     Raises:
         UsageError: it has none.
-        ProblemsError: a file as a whole cannot be read.
+        ProblemsError: a file as a whole cannot be read, or no row is one of the format.
     """
     files = files_of(paths, format)
     given = dict(columns or {})
     found: dict[int, list[Path]] = {}
+    unlike: tuple[str, NotOfFormat] | None = None
+    fits = False
     for path in files:
-        for _, row in reader(format).read(path, Asked(format, "none", given)):
+        for place, row in reader(format).read(path, Asked(format, "none", given)):
+            if isinstance(row, NotOfFormat):
+                unlike = unlike or (place, row)
+            else:
+                fits = True
             step = None if isinstance(row, ProblemsError) else lookup(row, given.get("step") or "step")
             if isinstance(step, int) and path not in found.setdefault(step, []):
                 found[step].append(path)
+    if unlike and not fits:
+        raise no_such_log(format, *unlike)
     if not found:
         raise UsageError("no row of the log has a step", where=", ".join(map(str, files[:3])))
     return {step: tuple(found[step]) for step in sorted(found)}
