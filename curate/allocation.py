@@ -287,8 +287,12 @@ def into_classes(gathered: pl.DataFrame, band: BandSection, budget: BudgetSectio
 
 def expected_of(
     problems: Sequence[Problem], band: BandSection, budget: BudgetSection, known: pl.DataFrame
-) -> tuple[float, float]:
-    """Expected rollouts of a problem and the share decided, by what earlier profiles know and nothing else.
+) -> tuple[float, float, float]:
+    """What a run costs that goes by what earlier profiles know.
+
+    Returns:
+        Expected rollouts of a problem; the same of a run that knows nothing of them, both under the same belief of how
+        they are solved; and the share decided.
 
     Args:
         problems: Those to be sampled, at least one.
@@ -301,14 +305,19 @@ def expected_of(
     prior = warm.expect(size, known["prior_class"].to_numpy(), *counts, grid)
     of = dict(known.select("problem_id", "prior_class").iter_rows())
     pilots = {0: None, **dict(known.select("prior_class", "pilot").unique().iter_rows())}
+    # A handful of problems says nothing of all others.
+    unknown = prior if known.height >= priors.FEWEST_PROBLEMS else priors.jeffreys(grid)
     many = Counter(of.get(problem.problem_id, 0) for problem in problems)
-    rollouts = decided = 0.0
-    for number, count in many.items():
-        belief = (prior, *prior.classes)[number]
+    shares = [(count / len(problems), (unknown, *prior.classes)[number], number) for number, count in many.items()]
+    alike = priors.Prior(grid, sum((share * belief.weights for share, belief, _ in shares), np.zeros(grid.p.size)))
+    without = table_of(alike, band, budget)
+    rollouts = fresh = decided = 0.0
+    for share, belief, number in shares:
         found = operating_characteristics(table_of(belief, band, budget, pilots[number]), belief)
-        rollouts += count * found.rollouts / len(problems)
-        decided += count * found.share_decided / len(problems)
-    return rollouts, decided
+        rollouts += share * found.rollouts
+        decided += share * found.share_decided
+        fresh += share * operating_characteristics(without, belief).rollouts
+    return rollouts, fresh, decided
 
 
 def table_of(prior: Prior, band: BandSection, budget: BudgetSection, pilot: int | None = None) -> StoppingTable:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from curate.records import Case, Judgement, Problem, Prompt, Reason, Rollout, Verdict, VerdictKind
 
@@ -35,14 +35,17 @@ class Judge(Protocol):
 class ReferenceCheck(Protocol):
     """What the references need of a verifier pool."""
 
-    async def check_references(self, items: Sequence[tuple[str, ...]]) -> list[str | None]:
+    async def check_references(
+        self, items: Sequence[tuple[str, ...]], metadata: Sequence[Mapping[str, Any]] | None = None
+    ) -> list[str | None]:
         """Why each problem's references cannot be used; None where they can."""
 
 
 async def set_unsound_aside(check: ReferenceCheck, problems: Sequence[Problem]) -> list[Problem]:
     """Set aside every problem whose reference fails its own verifier: it can teach nothing, and should cost nothing."""
     sound = [problem for problem in problems if problem.set_aside is None]
-    faults = await check.check_references([problem.answers for problem in sound])
+    answers, metadata = [problem.answers for problem in sound], [problem.metadata for problem in sound]
+    faults = await check.check_references(answers, metadata)
     why = {problem.problem_id: fault for problem, fault in zip(sound, faults, strict=True) if fault is not None}
     return [
         replace(problem, set_aside=Reason.UNVERIFIABLE, set_aside_why=why[problem.problem_id])

@@ -41,7 +41,8 @@ class Plan:
     seconds: float | None
     """At the measured speed of the profile that this rests on; None where there is none."""
     saved: float | None
-    """Share of the rollouts that the earlier profiles are expected to save; None without any, or once begun."""
+    """Share of the rollouts that the earlier profiles are expected to save, above 0; None where they save nothing, know
+    too few of the problems to say, or there are none, and once the profile was begun."""
     rests_on: str
     """What the prediction rests on, in words."""
     guess: bool
@@ -97,10 +98,14 @@ def plan(
         each, share = _expected(run.recipe, evidence)
         rollouts = _to_come(run) if held else round(each * len(mine))
         if run.earlier is not None and not held:
-            warm, share = expected_of(mine, run.recipe.band, run.recipe.budget, run.earlier)
-            rollouts, saved = round(warm * len(mine)), 1.0 - warm / each
+            warm, fresh, share = expected_of(mine, run.recipe.band, run.recipe.budget, run.earlier)
+            rollouts = round(warm * len(mine))
+            saved = 1.0 - warm / fresh if run.earlier.height >= priors.FEWEST_PROBLEMS and warm < fresh else None
         rests_on = evidence.name if evidence else "a guess: nothing was measured; name a similar profile with --like"
         guess = evidence is None
+        if run.earlier is not None and not held:
+            known = len({problem.problem_id for problem in mine}.intersection(run.earlier["problem_id"]))
+            rests_on += f", of {known:,} of these {len(mine):,} problems" if known < len(mine) else ""
     first = next((prompt for _, prompt in run.prompts(run.set.problems)), None)
     return Plan(
         into=run.ledger.path,
@@ -145,7 +150,9 @@ def _evidence(run: Run, like: Sequence[Path]) -> _Evidence | None:
     counts = pl.concat([frame.select("n", "k", "mean_tokens") for frame in frames])
     if counts.is_empty():
         return None
-    costs = [ledger.manifest().get("cost", {}) for ledger in ledgers]
+    # What an import took is no time of drawing.
+    told = [ledger.manifest() for ledger in ledgers]
+    costs = [one.get("cost", {}) for one in told if not one.get("imported")]
     rollouts = sum(cost.get("rollouts", 0) for cost in costs)
     seconds = sum(cost.get("seconds", 0.0) for cost in costs)
     mean = counts["mean_tokens"].mean()

@@ -206,6 +206,18 @@ def test_the_options_of_a_verifier_reach_it(tmp_path: Path) -> None:
         assert Ledger(tmp_path / name).estimates()["k"].to_list() == [k]
 
 
+def test_what_an_answer_pattern_misses_has_no_reference_and_says_so(tmp_path: Path) -> None:
+    log = [*rows("a", 2, 4, answer="#### 4"), *rows("b", 2, 4, answer="four"), *rows("c", 2, 4, answer="")]
+    path = jsonl(tmp_path / "log.jsonl", log)
+    import_rollouts(path, format="jsonl", into=tmp_path / "out", verifier=EXACT, answer_pattern=r"####\s*(.+)$")
+    told = Ledger(tmp_path / "out").problems().select("problem_id", "answers", "set_aside", "set_aside_why").rows()
+    assert told == [
+        ("a", ["4"], None, ""),
+        ("b", [], "unverifiable", "answer_pattern finds no reference in 'four'"),
+        ("c", [], "unverifiable", "the reference answer is empty"),
+    ]
+
+
 # -- steps ----------------------------------------------------------------------------------------------------------
 
 

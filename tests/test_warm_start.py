@@ -169,6 +169,21 @@ def test_a_dry_run_says_what_is_saved(tmp_path: Path, old: Path) -> None:
     assert "fewer than without" in printed.output
 
 
+def test_a_dry_run_promises_nothing_by_a_history_of_next_to_nothing(tmp_path: Path) -> None:
+    profile(recipe(tmp_path / "one", {"p0": {"pass_rate": 0.5}}), into=tmp_path / "old")
+    again = recipe(tmp_path, rates(60), seed=1)
+    told = plan(again, into=tmp_path / "warm", like=[tmp_path / "old"])
+    fresh = plan(again, into=tmp_path / "fresh")
+    assert told.saved is None
+    assert told.rollouts == pytest.approx(fresh.rollouts, rel=0.1)
+    assert told.rests_on == f"the profile {tmp_path / 'old'}, of 1 of these 60 problems"
+    printed = CliRunner().invoke(
+        cli, ["profile", str(again), "--dry-run", "--like", str(tmp_path / "old"), "--into", str(tmp_path / "x")]
+    )
+    assert printed.exit_code == 0
+    assert "saved" not in printed.output
+
+
 def test_what_follows_goes_by_the_same_beliefs(tmp_path: Path, old: Path) -> None:
     """Another band, an audit, a second look: the outcomes of the profile's own band stay what they are."""
     profile(recipe(tmp_path, rates(), seed=1), into=tmp_path / "out", like=[old])

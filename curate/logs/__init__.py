@@ -19,11 +19,12 @@ from typing import Any
 
 from curate.errors import ProblemsError, UsageError
 from curate.logs import counts
+from curate.logs.cells import NotOfFormat
 from curate.logs.formats import COUNTS, FORMATS, files_of, reader
 from curate.logs.known import Known
 from curate.logs.origin import Asked, Origin
 from curate.logs.rollouts import OPTIONAL, REQUIRED, step_of
-from curate.logs.scan import SHOWN, Entry, Scan, Seen
+from curate.logs.scan import SHOWN, Entry, Scan, Seen, no_such_log
 from curate.problems.duplicates import set_duplicates_aside
 from curate.problems.rows import missing_column
 from curate.recipe import digest
@@ -191,7 +192,7 @@ def reading(
     if not seen.n_rollouts + seen.n_errors:
         place, error = seen.first_bad or (", ".join(map(str, files)), None)
         if error and not seen.fits:
-            raise scan.no_such_log(place, error)
+            raise no_such_log(format, place, error)
         complaint = f"no row can be read; the first: {error.message}" if error else "it holds no rows"
         raise ProblemsError(complaint, where=place, hint=error.hint if error else None)
     _refuse_unknown_columns(scan, seen, reward)
@@ -229,15 +230,21 @@ def steps(
     Raises:
         UsageError: it has none.
         ProblemsError: a row that is broken, or tells no step where others do; names the place. Or: a file as a whole
-            cannot be read, or no row of it all.
+            cannot be read, or no row of it all; or no row is one of the format.
     """
     files = files_of(paths, format)
     given = dict(columns or {})
     mapping = _mapping(given, counts.COLUMNS if format == COUNTS else ())
     found: dict[int, dict[Path, None]] = {}
     bad, stepless = _Left(), _Left()
+    unlike: tuple[str, NotOfFormat] | None = None
+    fits = False
     for path in files:
         for place, row in reader(format).read(path, Asked(format, reward, given, files)):
+            if isinstance(row, NotOfFormat):
+                unlike = unlike or (place, row)
+            else:
+                fits = True
             try:
                 if isinstance(row, ProblemsError):
                     raise row
@@ -249,6 +256,8 @@ def steps(
                 stepless.add(place, ProblemsError("this row has no step, others of the log have one"))
             else:
                 found.setdefault(step, {})[path] = None
+    if unlike and not fits:
+        raise no_such_log(format, *unlike)
     if not found and not bad.count:
         raise UsageError("no row of the log has a step", where=", ".join(map(str, files[:3])))
     count, left = bad.count + stepless.count, [*bad.first, *stepless.first]

@@ -18,8 +18,8 @@ from curate.problems.rows import (
     EMPTY_ANSWER,
     EMPTY_QUESTION,
     MISSING,
+    by_pattern,
     content_id,
-    extract,
     jsonable,
     lookup,
     missing_column,
@@ -132,12 +132,13 @@ def _problem(
 ) -> Problem:
     question, messages = read_question(cell["question"], str(columns["question"]))
     answers = references(cell["answer"], str(columns["answer"]))
-    if answer_pattern is not None:
-        answers = tuple(dict.fromkeys(filter(None, (extract(answer_pattern, answer) for answer in answers))))
+    missed = EMPTY_ANSWER
+    if answer_pattern is not None and answers:
+        answers, missed = by_pattern(answer_pattern, answers)
     metadata = cell["metadata"]
     if metadata is not None and not isinstance(metadata, dict):
         raise ProblemsError(f"the metadata is {_shown(metadata)}, not a mapping")
-    why = EMPTY_QUESTION if not question.strip() else "" if answers else EMPTY_ANSWER
+    why = EMPTY_QUESTION if not question.strip() else "" if answers else missed
     return Problem(
         problem_id=scalar(cell["problem_id"], "problem_id") or content_id(question, messages, answers),
         question=question,

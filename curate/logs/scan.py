@@ -101,20 +101,11 @@ class Scan:
             except ProblemsError as error:
                 if not self.skip_bad_lines:
                     if not seen.fits and all(isinstance(other, NotOfFormat) for _, _, other in rows):
-                        raise self.no_such_log(place, error) from error
+                        raise no_such_log(self.format, place, error) from error
                     hint = error.hint or "--skip-bad-lines leaves such rows out, and counts them"
                     raise ProblemsError(error.message, where=place, hint=hint) from error
                 self._leave_out(seen, place, row, error)
                 yield None
-
-    def no_such_log(self, place: str, error: ProblemsError) -> ProblemsError:
-        """The complaint that no row at all has the shape of the format; the first one's place and complaint."""
-        hint = f"--format names what wrote it: {', '.join(FORMATS)}"
-        return ProblemsError(
-            f"this is no log of the format {self.format}: no row fits; the first: {error.message}",
-            where=place,
-            hint=f"{error.hint}; {hint}" if error.hint else hint,
-        )
 
     def _rows(self) -> Iterator[tuple[float, str, Row | ProblemsError]]:
         """Each row as the format hands it on, after its file's time of writing and its place."""
@@ -181,6 +172,16 @@ class Scan:
             created=created,
         )
         return rollout, plain.reward
+
+
+def no_such_log(format: str, place: str, error: ProblemsError) -> ProblemsError:
+    """The complaint that no row at all has the shape of the format; the first one's place and complaint."""
+    hint = f"--format names what wrote it: {', '.join(FORMATS)}"
+    return ProblemsError(
+        f"this is no log of the format {format}: no row fits; the first: {error.message}",
+        where=place,
+        hint=f"{error.hint}; {hint}" if error.hint else hint,
+    )
 
 
 def _mixes(seen: Seen, plain: PlainRow) -> bool:

@@ -43,11 +43,8 @@ def to_problem(row: Row, section: ProblemsSection, pattern: re.Pattern[str] | No
     if not answers:
         why = why or EMPTY_ANSWER
     elif pattern is not None:
-        found = [extract(pattern, answer) for answer in answers]
-        missed = [answer for answer, reference in zip(answers, found, strict=True) if not reference]
-        if missed:
-            why = why or f"answer_pattern finds no reference in {clip(missed[0])!r}"
-        answers = () if missed else tuple(dict.fromkeys(found))
+        answers, missed = by_pattern(pattern, answers)
+        why = why or missed
     if section.id is None:
         problem_id = content_id(question, messages, answers)
     else:
@@ -211,6 +208,15 @@ def extract(pattern: re.Pattern[str], text: str) -> str:
     """The reference in a text: the first group of the pattern's last match, stripped; empty where there is none."""
     found = [match.group(1) or "" for match in pattern.finditer(text)]
     return found[-1].strip() if found else ""
+
+
+def by_pattern(pattern: re.Pattern[str], answers: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The references in some texts, at least one, or none at all and why: what the pattern misses is no reference."""
+    found = [extract(pattern, answer) for answer in answers]
+    missed = [answer for answer, reference in zip(answers, found, strict=True) if not reference]
+    if missed:
+        return (), f"answer_pattern finds no reference in {clip(missed[0])!r}"
+    return tuple(dict.fromkeys(found)), ""
 
 
 def _cell(row: Row, column: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +30,9 @@ from curate.reprofile.schedules import Schedule
 SHARDS = 8
 """Tasks of a Slurm array."""
 GPU_IMAGE = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
-"""Image of a Hugging Face job; curate and vLLM are installed into it."""
+"""Image of a Hugging Face job; curate and the recipe's engine are installed into it."""
+CPU_IMAGE = "python:3.12"
+"""The same where the engine needs no GPU of the job's."""
 KNOWN = ("manifest.json", "problems.parquet", "estimates.parquet", "history.parquet")
 """All that another profile takes from one that it is begun like; a job need not carry its rollouts."""
 
@@ -42,8 +45,18 @@ class _Job:
     name: str
     folder: Path
     again: tuple[str, ...]
-    recipe: Recipe | None = None
-    """As written; None for what runs on a clock."""
+    recipe: Recipe | None
+    """As written; of what runs on a clock the one to go by, None where none is known."""
+
+    @property
+    def engine(self) -> str:
+        """The kind of the recipe's engine; where no recipe is known, the one that most have."""
+        return "vllm" if self.recipe is None else self.recipe.engine.kind
+
+    @property
+    def package(self) -> str:
+        """What pip installs: curate with what the engine needs."""
+        return "curate-rlvr" if self.engine == "scripted" else f"curate-rlvr[{self.engine}]"
 
     def profile_command(self) -> str:
         """What profiles the recipe that was written."""
@@ -51,9 +64,9 @@ class _Job:
         into = ["--into", str(self.schedule.into)] if self.schedule.into is not None else []
         return shlex.join(["curate", "profile", str(self.folder / f"{self.name}.yaml"), *into, *like])
 
-    def again_command(self) -> str:
+    def again_command(self, program: str = "curate") -> str:
         """What asks again, and profiles what is due then."""
-        return shlex.join(["curate", "schedule", *self.again, "--run"])
+        return shlex.join([program, "schedule", *self.again, "--run"])
 
 
 def emit(
@@ -84,7 +97,7 @@ def emit(
     folder = Path(to)
     name = file_name(schedule.into or schedule.base) if kind in ONCE else file_name(schedule.base)
     written: list[Path] = []
-    settings = None
+    settings: Recipe | None
     if kind in ONCE:
         if not schedule.due:
             return ()
@@ -92,10 +105,14 @@ def emit(
         if ids is not None:
             written.append(_write(folder / f"{name}.ids", "".join(f"{one}\n" for one in ids)))
         settings = recipe_of(schedule, recipe, written[0] if written else None)
-        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
-        told = "".join(f"# {line}\n" for line in (*schedule.reasons, *schedule.notes))
-        written.append(_write(folder / f"{name}.yaml", told + text))
+    else:
+        settings = _known_recipe(schedule, recipe)
     job = _Job(schedule, name, folder, tuple(again), settings)
+    if kind in ONCE and settings is not None:
+        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        command = (job.profile_command(),) if kind == "recipe" else ()
+        told = "".join(f"# {line}\n" for line in (*schedule.reasons, *schedule.notes, *command))
+        written.append(_write(folder / f"{name}.yaml", told + text))
     if kind == "hf-jobs":
         written += _carry(job)
     written += [_write(folder / file, text) for file, text in KINDS[kind](job).items()]
@@ -134,21 +151,13 @@ def recipe_of(schedule: Schedule, recipe: Recipe | str | Path | None, ids: Path 
         UsageError: the base profile knows no recipe (it was imported, or is a release) and none is given.
         RecipeError: the recipe that is given says what no recipe can say.
     """
-    if isinstance(recipe, Recipe):
-        base = recipe
-    elif recipe is not None:
-        base = recipes.load(recipe)
-    else:
-        known = (
-            Ledger(schedule.base).manifest().get("recipe") if (schedule.base / "problems.parquet").exists() else None
+    base = _known_recipe(schedule, recipe)
+    if base is None:
+        raise UsageError(
+            "no recipe is known of it, because it was imported or is a release",
+            where=str(schedule.base),
+            hint="name the recipe to go by with --recipe FILE",
         )
-        if known is None:
-            raise UsageError(
-                "no recipe is known of it, because it was imported or is a release",
-                where=str(schedule.base),
-                hint="name the recipe to go by with --recipe FILE",
-            )
-        base = recipes.parse(known, where=str(schedule.base / "manifest.json"))
     target = schedule.target
     local = target.revision is None or target.revision.startswith("sha256:")
     changes: dict[str, Any] = {"path": target.path} if local else {"path": target.path, "revision": target.revision}
@@ -163,20 +172,35 @@ def recipe_of(schedule: Schedule, recipe: Recipe | str | Path | None, ids: Path 
     )
 
 
+def _known_recipe(schedule: Schedule, recipe: Recipe | str | Path | None) -> Recipe | None:
+    """The recipe that is given, else the base profile's own; None where it knows none."""
+    if recipe is not None:
+        return recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
+    known = Ledger(schedule.base).manifest().get("recipe") if (schedule.base / "problems.parquet").exists() else None
+    return None if known is None else recipes.parse(known, where=str(schedule.base / "manifest.json"))
+
+
 def _write(file: Path, text: str) -> Path:
     durable.write(file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return file
 
 
+def _installed() -> str:
+    """This installation's ``curate``, absolute: a clock's PATH knows no virtual environment."""
+    beside = Path(sys.executable).with_name("curate")
+    return str(beside) if beside.exists() else "curate"
+
+
 def _cron(job: _Job) -> dict[str, str]:
     # In a crontab a percent sign ends the command, unless it is escaped.
-    command = f"cd {shlex.quote(str(Path.cwd()))} && {job.again_command()} >>{shlex.quote(f'{job.name}.log')} 2>&1"
+    again, log = job.again_command(_installed()), shlex.quote(f"{job.name}.log")
+    command = f"cd {shlex.quote(str(Path.cwd()))} && {again} >>{log} 2>&1"
     return {f"{job.name}.cron": f"# crontab {job.name}.cron\n17 3 * * * {command.replace('%', chr(92) + '%')}\n"}
 
 
 def _systemd(job: _Job) -> dict[str, str]:
     # In a unit a percent sign begins a specifier, and a dollar sign a variable, unless they are doubled.
-    escaped = job.again_command()
+    escaped = job.again_command(_installed())
     for special, written in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
         escaped = escaped.replace(special, written)
     service = f"""\
@@ -221,13 +245,16 @@ srun {job.profile_command()} --shard "$SLURM_ARRAY_TASK_ID/{SHARDS}"
 
 
 def _github(job: _Job) -> dict[str, str]:
+    profiles = job.schedule.base.parent
+    if profiles.is_relative_to(Path.cwd()):
+        profiles = profiles.relative_to(Path.cwd())
     steps: list[dict[str, Any]] = [
         {"uses": "actions/checkout@v4"},
-        {"name": "Install", "run": "python3 -m venv .venv\n.venv/bin/pip install 'curate-rlvr[vllm]'\n"},
+        {"name": "Install", "run": f"python3 -m venv .venv\n.venv/bin/pip install '{job.package}'\n"},
         {"name": "Profile what is due", "run": f".venv/bin/{job.again_command()}\n"},
         {
             "uses": "actions/upload-artifact@v4",
-            "with": {"name": job.name, "path": "profiles/", "include-hidden-files": False},
+            "with": {"name": job.name, "path": f"{profiles}/", "include-hidden-files": False},
         },
     ]
     workflow = {
@@ -288,15 +315,16 @@ def _hf_jobs(job: _Job) -> dict[str, str]:
         volumes.append((model.resolve(), f"/model/{model.resolve().name}"))
     for number in range(1, len(begun_like(job.schedule)) + 1):
         inside += ["--like", mounted(_like(job, number))]
-    script = f"pip install 'curate-rlvr[vllm]' && {shlex.join(inside)}"
+    script = f"pip install '{job.package}' && {shlex.join(inside)}"
+    flavor, image = ("a10g-small", GPU_IMAGE) if job.engine in ("vllm", "transformers") else ("cpu-basic", CPU_IMAGE)
     mounts = "".join(f"  --volume {shlex.quote(f'{place}:{at}')} \\\n" for place, at in volumes)
     text = f"""\
 #!/bin/bash
 # BUCKET=owner/name bash {job.name}.sh: one job on the Hub's machines; the profile is left in that bucket.
 set -euo pipefail
-hf jobs run --name {shlex.quote(job.name)} --flavor "${{FLAVOR:-a10g-small}}" --timeout 1d --secrets HF_TOKEN \
+hf jobs run --name {shlex.quote(job.name)} --flavor "${{FLAVOR:-{flavor}}}" --timeout 1d --secrets HF_TOKEN \
 {mounts}  --volume "hf://buckets/${{BUCKET:?owner/name of a bucket}}:/profiles" \
-  {GPU_IMAGE} bash -c {shlex.quote(script)}
+  {image} bash -c {shlex.quote(script)}
 """
     return {f"{job.name}.sh": text}
 

@@ -7,7 +7,7 @@ options; so this verifier needs the case's metadata and is a ``Judge``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,16 +57,25 @@ class Choice:
     def load(self) -> None:
         """Nothing to import."""
 
+    def complaint(self, references: Sequence[str], metadata: Mapping[str, Any]) -> str | None:
+        """Why no letter could be right: no reference is one, nor the text of an option."""
+        if not references:
+            return NO_REFERENCE
+        return None if self._wanted(references, metadata) else NOT_PARSED
+
     def judge(self, case: Case) -> Ruling:
         """1 where the completion's letter, or the option whose text it gives, is a reference's."""
-        texts = _texts(case.metadata.get(self._column), self._letters)
-        wanted = {letter for reference in case.answers if (letter := self._letter(reference, texts, short=True))}
+        wanted = self._wanted(case.answers, case.metadata)
         if not wanted:
             return Ruling(None, None, NOT_PARSED if case.answers else NO_REFERENCE)
-        given = self._chosen(case.completion, texts)
+        given = self._chosen(case.completion, _texts(case.metadata.get(self._column), self._letters))
         if given is None:
             return Ruling(0.0, None, NO_ANSWER)
         return Ruling(1.0, given, EQUAL) if given in wanted else Ruling(0.0, given, DIFFERENT)
+
+    def _wanted(self, references: Sequence[str], metadata: Mapping[str, Any]) -> set[str]:
+        texts = _texts(metadata.get(self._column), self._letters)
+        return {letter for reference in references if (letter := self._letter(reference, texts, short=True))}
 
     def _chosen(self, completion: str, texts: dict[str, str]) -> str | None:
         inside = extract.boxed(completion)

@@ -13,7 +13,7 @@ import ast
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,14 +91,15 @@ class Code:
         """
         self._isolation = choose(self._settings.isolation, self._allowance).name
 
-    def complaint(self, references: Sequence[str]) -> str | None:
+    def complaint(self, references: Sequence[str], metadata: Mapping[str, Any]) -> str | None:
         """Why a problem's references are no tests; None where they are, or where the tests are elsewhere."""
         if self._settings.tests:
             return None
         if not references:
             return NO_REFERENCE
-        # What the tests leave open is in the metadata, if anywhere: any name will do here.
-        return NOT_PARSED if codetests.read(references, "candidate") is None else None
+        # A name that the tests leave open and the metadata lacks is no fault of theirs: any will do here.
+        name = str(metadata.get(self._settings.entry_point) or "candidate")
+        return NOT_PARSED if codetests.read(references, name) is None else None
 
     def judge(self, case: Case) -> Ruling:
         """The share of tests that the completion's program passes."""

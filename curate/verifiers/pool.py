@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -65,8 +65,7 @@ class VerifierPool:
         kind: Its kind, and
         options: its options, from which the workers open it.
         pass_at: A reward of at least this passes.
-        workers: Most worker processes at once; None takes one for each core this process may use. They start as work
-            arrives.
+        workers: Most worker processes at once; None: one for each core this process may use. They start as work comes.
     """
 
     def __init__(
@@ -159,14 +158,16 @@ class VerifierPool:
             judgements.append(self._judgement(ruling))
         return judgements
 
-    async def check_references(self, items: Sequence[tuple[str, ...]]) -> list[str | None]:
+    async def check_references(
+        self, items: Sequence[tuple[str, ...]], metadata: Sequence[Mapping[str, Any]] | None = None
+    ) -> list[str | None]:
         """Run each problem's references against themselves.
 
-        A verifier that needs the whole completion has no such check: it may complain of references that it cannot read,
-        and every other item with a reference is then fine.
+        Verifiers that need the whole completion cannot: they may complain of references that they cannot read.
 
         Args:
             items: The accepted references of each problem.
+            metadata: Each problem's; None: they have none.
 
         Returns:
             For each item None where at least one reference is recognised as right when given as the answer, else why
@@ -178,7 +179,7 @@ class VerifierPool:
         if self._closed:
             raise _closed()
         if self._reader is not None:
-            return [self._reader.complaint(references) for references in items]
+            return [self._reader.complaint(*each) for each in zip(items, metadata or [{}] * len(items), strict=True)]
         if self._comparer is None:
             return [None if references else NO_REFERENCE for references in items]
         complaints: list[str | None] = []
@@ -187,9 +188,8 @@ class VerifierPool:
             asked = [[self._ask(((r,), r), tasks) for r in group] for group in items[first : first + CHECKED]]
             self._submit(tasks)
             await _wait([ruling for group in asked for ruling in group])
-            for group in asked:
-                found = [ruling.result() if isinstance(ruling, Future) else ruling for ruling in group]
-                complaints.append(_complaint(found, self._pass_at))
+            known = ([one.result() if isinstance(one, Future) else one for one in group] for group in asked)
+            complaints += [_complaint(rulings, self._pass_at) for rulings in known]
         return complaints
 
     async def close(self) -> None:

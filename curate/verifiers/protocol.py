@@ -23,9 +23,9 @@ The reasons of a ruling, all of them:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from curate.records import Case
 
@@ -95,9 +95,9 @@ class Judge(Protocol):
 
 @runtime_checkable
 class ReferenceReader(Protocol):
-    """A judge that can tell from a problem's references alone that they will not do, before any rollout is drawn."""
+    """A judge that can tell from a problem alone that its references will not do, before any rollout is drawn."""
 
-    def complaint(self, references: Sequence[str]) -> str | None:
+    def complaint(self, references: Sequence[str], metadata: Mapping[str, Any]) -> str | None:
         """Why they will not do, or None. Cheap: it runs in the calling process."""
 
 

@@ -298,6 +298,8 @@ def test_a_log_of_another_format_is_said_to_be_one(tmp_path: Path, format: str, 
     assert error.message.startswith(f"this is no log of the format {format}: no row fits; the first: ")
     assert "--format names what wrote it: jsonl, parquet" in str(error.hint)
     assert "--skip-bad-lines" not in str(error.hint)
+    with pytest.raises(ProblemsError, match=f"this is no log of the format {format}"):
+        logs.steps(path, format)
 
 
 def test_one_row_that_fits_makes_the_others_broken_ones(tmp_path: Path) -> None:

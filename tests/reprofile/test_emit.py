@@ -21,6 +21,9 @@ from curate.cli.main import run
 from curate.errors import UsageError
 from curate.ledger import Ledger
 
+HERE = str(Path(sys.executable).with_name("curate"))
+"""A clock's PATH does not know where this is installed."""
+
 
 @pytest.fixture
 def due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -39,9 +42,9 @@ def written(due: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> dict[st
     return {Path(name).suffix: Path(name) for name in json.loads(capsys.readouterr().out)["written"]}
 
 
-def asks_again(words: list[str], due: Path) -> bool:
+def asks_again(words: list[str], due: Path, program: str = "curate") -> bool:
     """Whether a command is the same question, with --run."""
-    return words == ["curate", "schedule", str(due), "--budget", "0.5", "--anchors", "5", "--run"]
+    return words == [program, "schedule", str(due), "--budget", "0.5", "--anchors", "5", "--run"]
 
 
 def test_the_recipe_profiles_the_anchors_and_nothing_else(due: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,8 +55,12 @@ def test_the_recipe_profiles_the_anchors_and_nothing_else(due: Path, capsys: pyt
     assert recipe.problems.ids == str(files[".ids"])
     assert found.into is not None
     assert recipe.name == found.into.name
-    summary = curate.profile(recipe, into=found.into)
-    assert summary.problems == 5
+    # The command that is written at its head does it.
+    command = next(line for line in files[".yaml"].read_text().splitlines() if line.startswith("# curate profile "))
+    words = shlex.split(command.removeprefix("# "))
+    assert words == ["curate", "profile", str(files[".yaml"]), "--into", str(found.into), "--like", str(due)]
+    assert run(words[1:]) == 0
+    assert Ledger(found.into).problems().height == 5
     assert Ledger(found.into).manifest()["model"]["revision"] == found.target.revision
 
 
@@ -67,7 +74,7 @@ def test_the_cron_line_is_five_times_and_a_command(due: Path, capsys: pytest.Cap
     assert not re.search(r"(?<!\\)%", found[3])
     command = found[3].replace(r"\%", "%")
     assert subprocess.run(["bash", "-n", "-c", command], check=False).returncode == 0
-    assert asks_again(shlex.split(command.split(" && ")[1].split(" >>")[0]), due)
+    assert asks_again(shlex.split(command.split(" && ")[1].split(" >>")[0]), due, HERE)
 
 
 def test_the_systemd_units_are_read_by_their_rules(due: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +91,7 @@ def test_the_systemd_units_are_read_by_their_rules(due: Path, capsys: pytest.Cap
     head, inside = start.split(' "', 1)
     assert head == "/usr/bin/env bash -lc"
     command = re.sub(r"\\(.)", r"\1", inside.removesuffix('"')).replace("%%", "%").replace("$$", "$")
-    assert asks_again(shlex.split(command), due)
+    assert asks_again(shlex.split(command), due, HERE)
     if shutil.which("systemd-analyze"):
         said = subprocess.run(["systemd-analyze", "verify", str(files[".service"].resolve())], capture_output=True)
         assert files[".service"].name.encode() not in said.stderr
@@ -112,6 +119,34 @@ def test_the_workflow_is_yaml_with_a_clock_and_steps(due: Path, capsys: pytest.C
     assert all(("uses" in step) != ("run" in step) for step in job["steps"])
     command = next(step["run"] for step in job["steps"] if "schedule" in step.get("run", ""))
     assert asks_again(shlex.split(command.removeprefix(".venv/bin/")), due)
+    assert job["steps"][-1]["with"]["path"] == "profiles/"
+
+
+@pytest.mark.parametrize(
+    ("engine", "package", "flavor", "image"),
+    [
+        ("scripted", "curate-rlvr", "cpu-basic", "python:"),
+        ("openai", "curate-rlvr[openai]", "cpu-basic", "python:"),
+        ("transformers", "curate-rlvr[transformers]", "a10g-small", "pytorch/pytorch:"),
+        ("vllm", "curate-rlvr[vllm]", "a10g-small", "pytorch/pytorch:"),
+    ],
+)
+def test_what_is_installed_is_what_the_recipes_engine_needs(
+    due: Path, engine: str, package: str, flavor: str, image: str
+) -> None:
+    Path("runs").mkdir()
+    elsewhere = due.rename("runs/old")
+    found = curate.schedule(elsewhere)
+    recipe = curate.load_recipe("it's 5% $HOME/recipe.yaml")
+    recipe = recipe.model_copy(update={"engine": recipe.engine.model_copy(update={"kind": engine})})
+    (flow,) = curate.emit_schedule(found, "github", to="due", recipe=recipe)
+    steps = yaml.safe_load(flow.read_text())["jobs"]["profile"]["steps"]
+    assert steps[1]["run"].endswith(f"/pip install '{package}'\n")
+    assert steps[-1]["with"]["path"] == "runs/"
+    script = curate.emit_schedule(found, "hf-jobs", to="due", recipe=recipe)[-1].read_text()
+    assert f"pip install '{package}' &&" in script.replace("'\"'\"'", "'")
+    assert f"FLAVOR:-{flavor}" in script
+    assert f"  {image}" in script
 
 
 def test_the_hub_job_mounts_what_it_needs(due: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import jsonl
 
+import curate
+from curate.ledger import Ledger
+from curate.recipe import VerifierSection
 from curate.records import Case
 from curate.verifiers import make
 from curate.verifiers.protocol import Comparer, Judge
@@ -111,6 +116,22 @@ def test_the_text_of_an_option_stands_for_its_letter() -> None:
     assert chosen("green", choices={"text": ["red", "green"], "label": ["A", "B"]}) == (1.0, "B", "equal")
     assert chosen("green", choices={"A": "red", "B": "green"}) == (1.0, "B", "equal")
     assert chosen("red", choices=["red", "red"]) == (0.0, None, "no answer")
+
+
+def test_a_reference_that_is_no_choice_is_set_aside_before_any_rollout(tmp_path: Path) -> None:
+    options = ["8636", "12"]
+    rows = [
+        {"question": "1?", "answer": "8636"},
+        {"question": "2?", "answer": "8636", "choices": options},
+        {"question": "3?", "answer": "B"},
+        {"question": "4?", "answer": "F"},
+    ]
+    log = jsonl(tmp_path / "log.jsonl", [{**row, "completion": "B", "metadata": row} for row in rows])
+    section = VerifierSection(kind="choice", workers=1)
+    curate.import_rollouts(log, format="jsonl", into=tmp_path / "out", verifier=section)
+    told = Ledger(tmp_path / "out").problems().select("set_aside", "set_aside_why").rows()
+    aside = ("unverifiable", "reference not parsed")
+    assert told == [aside, (None, ""), (None, ""), aside]
 
 
 def test_prose_is_not_mistaken_for_a_letter() -> None:
