@@ -17,6 +17,7 @@ import polars as pl
 from curate import beliefs, decide
 from curate.errors import UsageError
 from curate.ledger import Ledger
+from curate.logs.origin import UNKNOWN
 from curate.problems import stored
 from curate.problems.pairs import Pairs, match
 from curate.recipe import BandSection
@@ -371,6 +372,11 @@ def protocol_differences(before: Mapping[str, Any], after: Mapping[str, Any]) ->
         for key in {**before, **after}
         if key not in CHECKPOINT and before.get(key) != after.get(key)
     }
+
+
+def known_to_differ(fields: Mapping[str, tuple[Any, Any]]) -> bool:
+    """Whether protocols differ in a field that both tell; what an import could not read in its log tells nothing."""
+    return any(key != "imported" and UNKNOWN not in both for key, both in fields.items())
 
 
 def _warnings(

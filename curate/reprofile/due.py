@@ -22,7 +22,7 @@ from curate.layout import EARLIER
 from curate.ledger import Ledger
 from curate.recipe import BandSection, BudgetSection
 from curate.records import Reason
-from curate.reprofile.drift import protocol_differences
+from curate.reprofile.drift import known_to_differ, protocol_differences
 from curate.reprofile.forecast import Forecast, counts, forecast, spread_of
 from curate.reprofile.history import profiles
 from curate.reprofile.policy import Policy, by_clock, check, may_be_new
@@ -96,9 +96,12 @@ def schedule(
 def _read(found: list[Ledger], model: str | None) -> _Known:
     manifests = {ledger.path: ledger.manifest() for ledger in found}
     protocol = manifests[found[-1].path]["protocol"]
-    ledgers = [one for one in found if not protocol_differences(manifests[one.path]["protocol"], protocol)]
-    strangers = [one.path for one in found if one not in ledgers]
+    differing = {path: protocol_differences(manifest["protocol"], protocol) for path, manifest in manifests.items()}
+    strangers = [path for path, fields in differing.items() if known_to_differ(fields)]
+    ledgers = [one for one in found if one.path not in strangers]
     notes = [f"left out, made under another protocol: {', '.join(map(str, strangers))}"] if strangers else []
+    unsure = [str(one.path) for one in ledgers if differing[one.path]]
+    notes += [f"whether under the same protocol is not known: {', '.join(unsure)}"] if unsure else []
     target = newest(manifests[ledgers[-1].path], model)
     new = [one for one in ledgers if _is_of(manifests[one.path], target)]
     old = [one for one in ledgers if one not in new]

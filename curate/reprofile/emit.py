@@ -45,13 +45,13 @@ class _Job:
     name: str
     folder: Path
     again: tuple[str, ...]
-    recipe: Recipe | None
-    """As written; of what runs on a clock the one to go by, None where none is known."""
+    recipe: Recipe
+    """As written; of what runs on a clock, the one to go by."""
 
     @property
     def engine(self) -> str:
-        """The kind of the recipe's engine; where no recipe is known, the one that most have."""
-        return "vllm" if self.recipe is None else self.recipe.engine.kind
+        """The kind of the recipe's engine."""
+        return self.recipe.engine.kind
 
     @property
     def package(self) -> str:
@@ -90,14 +90,14 @@ def emit(
         The files, the one to use last. Nothing for what runs once where nothing is due.
 
     Raises:
-        UsageError: an unknown kind, or the profile knows no recipe and none is given.
+        UsageError: an unknown kind; the profile knows no recipe and none is given; or it is a release, which nothing
+            that runs on a clock can profile again.
     """
     if kind not in KINDS:
         raise UsageError(f"cannot write {kind!r}", where="--emit", hint=f"one of: {', '.join(KINDS)}")
     folder = Path(to)
     name = file_name(schedule.into or schedule.base) if kind in ONCE else file_name(schedule.base)
     written: list[Path] = []
-    settings: Recipe | None
     if kind in ONCE:
         if not schedule.due:
             return ()
@@ -106,9 +106,11 @@ def emit(
             written.append(_write(folder / f"{name}.ids", "".join(f"{one}\n" for one in ids)))
         settings = recipe_of(schedule, recipe, written[0] if written else None)
     else:
+        # Refused now, by the person who asks, and not every night by what runs on the clock.
+        refuse_release(schedule)
         settings = _known_recipe(schedule, recipe)
     job = _Job(schedule, name, folder, tuple(again), settings)
-    if kind in ONCE and settings is not None:
+    if kind in ONCE:
         text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
         command = (job.profile_command(),) if kind == "recipe" else ()
         told = "".join(f"# {line}\n" for line in (*schedule.reasons, *schedule.notes, *command))
@@ -122,6 +124,20 @@ def emit(
 def file_name(path: Path) -> str:
     """What the files of a schedule are called: a profile's name in letters that every program takes in a name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.name).strip("-._") or "profile"
+
+
+def refuse_release(schedule: Schedule) -> None:
+    """Refuse to profile a release again: it does not hold all of its profile.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if schedule.into is None:
+        raise UsageError(
+            "a release cannot be profiled again: it does not hold all of its profile",
+            where=str(schedule.base),
+            hint="name the profile's folder, or profile anew with: curate profile RECIPE",
+        )
 
 
 def problem_ids(schedule: Schedule) -> tuple[str, ...] | None:
@@ -152,12 +168,6 @@ def recipe_of(schedule: Schedule, recipe: Recipe | str | Path | None, ids: Path 
         RecipeError: the recipe that is given says what no recipe can say.
     """
     base = _known_recipe(schedule, recipe)
-    if base is None:
-        raise UsageError(
-            "no recipe is known of it, because it was imported or is a release",
-            where=str(schedule.base),
-            hint="name the recipe to go by with --recipe FILE",
-        )
     target = schedule.target
     local = target.revision is None or target.revision.startswith("sha256:")
     changes: dict[str, Any] = {"path": target.path} if local else {"path": target.path, "revision": target.revision}
@@ -172,12 +182,18 @@ def recipe_of(schedule: Schedule, recipe: Recipe | str | Path | None, ids: Path 
     )
 
 
-def _known_recipe(schedule: Schedule, recipe: Recipe | str | Path | None) -> Recipe | None:
-    """The recipe that is given, else the base profile's own; None where it knows none."""
+def _known_recipe(schedule: Schedule, recipe: Recipe | str | Path | None) -> Recipe:
+    """The recipe that is given, else the base profile's own."""
     if recipe is not None:
         return recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     known = Ledger(schedule.base).manifest().get("recipe") if (schedule.base / "problems.parquet").exists() else None
-    return None if known is None else recipes.parse(known, where=str(schedule.base / "manifest.json"))
+    if known is None:
+        raise UsageError(
+            "no recipe is known of it, because it was imported or is a release",
+            where=str(schedule.base),
+            hint="name the recipe to go by with --recipe FILE",
+        )
+    return recipes.parse(known, where=str(schedule.base / "manifest.json"))
 
 
 def _write(file: Path, text: str) -> Path:
@@ -249,10 +265,12 @@ def _github(job: _Job) -> dict[str, str]:
     if profiles.is_relative_to(Path.cwd()):
         profiles = profiles.relative_to(Path.cwd())
     steps: list[dict[str, Any]] = [
-        {"uses": "actions/checkout@v4"},
+        # What was profiled the nights before stays on the machine: it is what the next night goes by.
+        {"uses": "actions/checkout@v4", "with": {"clean": False}},
         {"name": "Install", "run": f"python3 -m venv .venv\n.venv/bin/pip install '{job.package}'\n"},
         {"name": "Profile what is due", "run": f".venv/bin/{job.again_command()}\n"},
         {
+            "if": "always()",
             "uses": "actions/upload-artifact@v4",
             "with": {"name": job.name, "path": f"{profiles}/", "include-hidden-files": False},
         },
@@ -293,7 +311,7 @@ def _like(job: _Job, number: int) -> Path:
 
 def _local_problems(job: _Job) -> Path | None:
     """The file of the problems, where it is one here."""
-    source = Path(job.recipe.problems.source) if job.recipe is not None else Path()
+    source = Path(job.recipe.problems.source)
     return source if source.is_file() else None
 
 

@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from curate import durable
-from curate.errors import UsageError
 from curate.profiling import Report, profile
 from curate.recipe import Recipe
 from curate.reprofile.due import schedule
-from curate.reprofile.emit import begun_like, problem_ids, recipe_of
+from curate.reprofile.emit import begun_like, problem_ids, recipe_of, refuse_release
 from curate.reprofile.policy import Policy
 from curate.reprofile.schedules import Schedule
 from curate.summary import Summary
@@ -59,12 +58,8 @@ def run_schedule(
             break
         if tell is not None:
             tell(found)
-        if found.into is None:
-            raise UsageError(
-                "a release cannot be profiled again: it does not hold all of its profile",
-                where=str(found.base),
-                hint="name the profile's folder, or profile anew with: curate profile RECIPE",
-            )
+        refuse_release(found)
+        assert found.into is not None
         ids, file = problem_ids(found), None
         if ids is not None:
             file = found.into / "due.ids"

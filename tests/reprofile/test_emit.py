@@ -202,3 +202,18 @@ def test_an_imported_profile_needs_a_recipe_to_go_by(due: Path, capsys: pytest.C
     with pytest.raises(UsageError, match="no recipe is known"):
         curate.emit_schedule(found, "recipe", to="due")
     assert len(curate.emit_schedule(found, "recipe", to="due", recipe=recipe)) == 1  # all 60: no ids
+
+
+@pytest.mark.parametrize("kind", ["cron", "systemd", "github"])
+def test_a_clock_is_not_set_for_what_can_never_run(due: Path, kind: str) -> None:
+    curate.filter(due, to="release", allow_empty=True)
+    Path("checkpoint-7").mkdir()
+    Path("checkpoint-7/config.json").write_text("{}")
+    found = curate.schedule("release", model="checkpoint-7")
+    with pytest.raises(UsageError, match="a release cannot be profiled again"):
+        curate.emit_schedule(found, kind, to="due", recipe=Path("it's 5% $HOME/recipe.yaml"))
+    found = curate.schedule(due)
+    Ledger(due).write_manifest({**Ledger(due).manifest(), "recipe": None})
+    with pytest.raises(UsageError, match="no recipe is known"):
+        curate.emit_schedule(found, kind, to="due")
+    assert not Path("due").exists()

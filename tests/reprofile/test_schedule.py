@@ -210,6 +210,40 @@ def test_steps_of_an_imported_run_are_checkpoints_whose_cost_nobody_knows(
     assert "how long it takes is unknown" in said
 
 
+def test_an_import_that_tells_no_protocol_is_gone_by_and_said_to_be(here: Path) -> None:
+    log = [
+        {
+            "id": f"p{number}",
+            "question": f"what is 4, asked {number}",
+            "answer": "4",
+            "completion": answer,
+            "index": index,
+        }
+        for number in range(PROBLEMS)
+        for index, answer in enumerate(["\\boxed{4}", "\\boxed{0}"] * 4)
+    ]
+    curate.import_rollouts(
+        jsonl(here / "log.jsonl", log),
+        format="jsonl",
+        into=here / "profiles" / "step-50",
+        columns={"problem_id": "id"},
+        verifier=VerifierSection(kind="exact", workers=1),
+    )
+    paths = [moved(here) / name for name in ("step-50", "step-0", "step-100")]
+    other = Ledger(paths[0])
+    told = {**other.manifest(), "updated": "2020-01-01T00:00:00+00:00"}
+    with other.writing():
+        other.write_manifest(told)
+    found = curate.schedule(paths)
+    assert [path.name for path in found.like] == ["step-50", "step-0", "step-100"]
+    assert f"whether under the same protocol is not known: {paths[0]}" in found.notes
+    with other.writing():
+        other.write_manifest({**told, "protocol": {**told["protocol"], "sampling.temperature": 0.3}})
+    found = curate.schedule(paths)
+    assert [path.name for path in found.like] == ["step-0", "step-100"]
+    assert f"left out, made under another protocol: {paths[0]}" in found.notes
+
+
 # -- what follows the anchors, and doing it ---------------------------------------------------------------------------
 
 
