@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from curate import decide
 from curate.allocation import Adaptive, expected_of, table_of
 from curate.ledger import Ledger
 from curate.profiling import Run, check_fixed, open_run, tracks_held
@@ -140,14 +141,17 @@ def _to_come(run: Run) -> int:
 
 def _evidence(run: Run, like: Sequence[Path]) -> _Evidence | None:
     """The counts of similar profiles together, else this profile's own."""
+    own = run.ledger
     if like:
         ledgers, name = [Ledger(path) for path in like], f"the profile {', '.join(map(str, like))}"
-    elif run.ledger.exists() and (run.ledger.path / "estimates.parquet").exists():
-        ledgers, name = [run.ledger], "the rollouts that this profile holds"
+        frames = [ledger.estimates() for ledger in ledgers]
+    elif own.exists() and (own.held() or (own.path / "estimates.parquet").exists()):
+        ledgers, name = [own], "the rollouts that this profile holds"
+        # Counted, where they are on this disk: a run that was killed left no estimates.
+        frames = [decide.count(own, run.fingerprint, run.recipe.budget.pilot) if own.held() else own.estimates()]
     else:
         return None
-    frames = [ledger.estimates().filter(pl.col("n") > 0) for ledger in ledgers]
-    counts = pl.concat([frame.select("n", "k", "mean_tokens") for frame in frames])
+    counts = pl.concat([frame.filter(pl.col("n") > 0).select("n", "k", "mean_tokens") for frame in frames])
     if counts.is_empty():
         return None
     # What an import took is no time of drawing.

@@ -259,6 +259,15 @@ def test_the_engine_stays_at_its_capacity_until_the_queue_is_dry(tmp_path: Path,
     assert max(engine.history) < 256 + 32
 
 
+def test_plan_goes_by_what_a_killed_run_left(tmp_path: Path) -> None:
+    recipe = rehearsal(tmp_path / "r", 60, script={"default": {"pass_rate": 1.0}}, budget={"max_rollouts": 480})
+    profile(recipe, into=tmp_path / "out")
+    (tmp_path / "out" / "estimates.parquet").unlink()
+    found = plan(recipe, into=tmp_path / "out")
+    assert (found.held, found.rollouts, found.guess) == (480, 0, False)
+    assert found.rests_on == "the rollouts that this profile holds"
+
+
 @pytest.mark.parametrize(("problems", "learned"), [(49, 0), (50, 50), (58, 50), (200, 160)])
 def test_the_prior_is_learned_from_fifty_problems_on(tmp_path: Path, problems: int, learned: int) -> None:
     profile(rehearsal(tmp_path / "r", problems, script={}), into=tmp_path / "out")
