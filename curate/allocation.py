@@ -277,12 +277,11 @@ def into_classes(gathered: pl.DataFrame, band: BandSection, budget: BudgetSectio
     """
     grid = priors.make_grid(edges=(band.low, band.high))
     most = min(warm.MOST_CLASSES, max(1, TABLE_STATES // budget.cap**2))
-    found = warm.classify(
-        *history(gathered, gathered["problem_id"]), grid, band.low, band.high, min(budget.pilot, budget.cap), most
+    of = warm.classify(*history(gathered, gathered["problem_id"]), grid, band.low, band.high, most)
+    first = warm.first_draw(min(budget.pilot, budget.cap))
+    return gathered.with_columns(prior_class=pl.Series(of, dtype=pl.Int64), pilot=pl.lit(first, dtype=pl.Int64)).select(
+        EARLIER.names()
     )
-    return gathered.with_columns(
-        prior_class=pl.Series(found.of, dtype=pl.Int64), pilot=pl.Series(found.pilots[found.of], dtype=pl.Int64)
-    ).select(EARLIER.names())
 
 
 def expected_of(

@@ -12,7 +12,7 @@ and below a half it is let go: what is left is what a run without any history wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,25 +26,20 @@ STRENGTH = 30.0
 """How many problems of a class its prediction is worth; more where the share of the prediction is smaller."""
 HOLDS = 0.5
 """Below this share of the prediction the history does not hold, and is let go whole: priors, tables and pilots."""
-LIKELY = 0.7
-"""From this predicted mass of one side on, a class begins with a quarter of the pilot, else with half of it."""
+QUARTER = 4
+"""A problem with a history begins with the pilot over this: a pilot is for a prior that is yet to be learned."""
 ROUNDS = 30
 """Of the search for classes."""
 UNKNOWN_SHIFT = 0.5
 """Standard error of the new checkpoint's ability, in logits, before anything was drawn."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Classes:
-    """Problems by what is expected of them."""
-
-    of: Ints
-    """Shape (problems,): from 1; 0 for a problem that no earlier checkpoint tried."""
-    pilots: Ints
-    """Shape (classes + 1,): the first rollouts of a problem of each; fewer where more is known."""
+def first_draw(pilot: int) -> int:
+    """The first rollouts of a problem with a history, where one without gets ``pilot``."""
+    return -(-pilot // QUARTER)
 
 
-def classify(n: Ints, k: Ints, grid: Grid, low: float, high: float, pilot: int, most: int = MOST_CLASSES) -> Classes:
+def classify(n: Ints, k: Ints, grid: Grid, low: float, high: float, most: int = MOST_CLASSES) -> Ints:
     """Put problems that should have like pass rates into one class.
 
     Args:
@@ -54,26 +49,23 @@ def classify(n: Ints, k: Ints, grid: Grid, low: float, high: float, pilot: int, 
         grid: The grid of pass rates.
         low: Lower edge of the band.
         high: Upper edge of the band.
-        pilot: First rollouts of a problem of which nothing is known, at least 1.
         most: Most classes, at least 1.
 
     Returns:
-        The classes, in the order of their expected pass rates.
+        Shape (problems,): the class of each, from 1, in the order of their expected pass rates; 0 for a problem that no
+        earlier checkpoint tried.
     """
     known = np.flatnonzero((n > 0).any(axis=0))
     masses = _expected(n[:, known], k[:, known], grid)
-    sides = masses @ grid.regions(low, high).T
     edges = (low / 4, low, (3 * low + high) / 4, (low + 3 * high) / 4, high, (3 + high) / 4)
     bins = np.searchsorted(edges, grid.p)
     raw = _clusters(masses @ np.eye(len(edges) + 1)[bins], max(1, min(most, known.size // FEWEST_IN_CLASS)))
     names = np.unique(raw)
     means = [float((masses[raw == name] @ grid.p).mean()) for name in names]
-    of, pilots = np.zeros(n.shape[1], np.int64), [pilot]
+    of = np.zeros(n.shape[1], np.int64)
     for number, name in enumerate(names[np.argsort(means, kind="stable")], start=1):
         of[known[raw == name]] = number
-        top = float(sides[raw == name].mean(axis=0).max())
-        pilots.append(-(-pilot // 4) if top >= LIKELY else -(-pilot // 2))
-    return Classes(of, np.array(pilots))
+    return of
 
 
 def expect(classes: int, of: Ints, n: Ints, k: Ints, grid: Grid) -> Prior:

@@ -16,8 +16,8 @@ the new checkpoint's pass rates:
     fresh, warm   rollouts of a problem and ``missed``, both at the default price
     rollouts      warm rollouts over fresh ones at the fresh one's ``missed``, the warm one's price varied
     missed        warm over fresh ``missed`` at the fresh one's rollouts, the same
-    fine          as ``rollouts``, against a fresh profile whose pilot and step are as small as the warm one's (4, 2):
-                  what the history saves and the smaller steps do not
+    fine          as ``rollouts``, against a fresh profile with a pilot of 4 and steps of 1, about as small as the warm
+                  one's: what the history saves and the smaller steps do not
 
 ``shuffled`` gives each problem another one's history, ``reversed`` turns passes into failures: both say nothing true.
 They are tried on the rows ``pooled, adaptive`` and ``pooled, 3 x 8``.
@@ -179,7 +179,7 @@ def row(name: str, case: Case, history: str, replicates: int, seed: int) -> None
         known = earlier(n, n - k if history == "reversed" else k)
         marks = draw(after, rng)
         fresh += measure(marks, after, None, BudgetSection(cap=CAP))
-        fine += measure(marks, after, None, BudgetSection(cap=CAP, pilot=4, step=2))
+        fine += measure(marks, after, None, BudgetSection(cap=CAP, pilot=4, step=1))
         warm += [measure(marks, after, known, BudgetSection(cap=CAP, price=price)) for price in PRICES]
     fresh, fine, warm = fresh / replicates, fine / replicates, warm / replicates
     at = PRICES.index(float(CAP))
