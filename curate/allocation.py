@@ -289,15 +289,15 @@ def expected_of(
 ) -> tuple[float, float, float]:
     """What a run costs that goes by what earlier profiles know.
 
-    Returns:
-        Expected rollouts of a problem; the same of a run that knows nothing of them, both under the same belief of how
-        they are solved; and the share decided.
-
     Args:
         problems: Those to be sampled, at least one.
         band: The band.
         budget: The budget.
         known: A frame of schema ``EARLIER``.
+
+    Returns:
+        Expected rollouts of a problem; the same of a run that knows nothing of them, both under the same belief of how
+        they are solved; and the share decided.
     """
     grid = priors.make_grid(edges=(band.low, band.high))
     counts, size = history(known, known["problem_id"]), int(known["prior_class"].to_numpy().max())
@@ -322,7 +322,7 @@ def expected_of(
 def table_of(prior: Prior, band: BandSection, budget: BudgetSection, pilot: int | None = None) -> StoppingTable:
     """The stopping table of a recipe's band and budget, for every cost of ``COSTS``.
 
-    With another pilot, no step is larger than half of it: who is all but decided is not asked much at once.
+    With another pilot, which is that of problems with a history, no step is larger than half of it.
     """
     return stopping_table(
         prior,

@@ -90,7 +90,7 @@ def plan(
     run = open_run(recipe, into, shard, like)
     mine = list(run.mine(run.set.problems))
     held = run.ledger.held() if run.ledger.exists() else {}
-    evidence = _evidence(run, [Path(folder) for folder in like])
+    evidence = _evidence(run, [Path(folder) for folder in like], begun=bool(held))
     share = saved = None
     if fixed_n is not None:
         rollouts = sum(len(set(range(fixed_n)).difference(held.get(problem.problem_id, ()))) for problem in mine)
@@ -139,16 +139,16 @@ def _to_come(run: Run) -> int:
     return round(short)
 
 
-def _evidence(run: Run, like: Sequence[Path]) -> _Evidence | None:
-    """The counts of similar profiles together, else this profile's own."""
+def _evidence(run: Run, like: Sequence[Path], *, begun: bool) -> _Evidence | None:
+    """The counts of similar profiles together, else this profile's own; ``begun``: its rollouts are on this disk."""
     own = run.ledger
     if like:
         ledgers, name = [Ledger(path) for path in like], f"the profile {', '.join(map(str, like))}"
         frames = [ledger.estimates() for ledger in ledgers]
-    elif own.exists() and (own.held() or (own.path / "estimates.parquet").exists()):
+    elif begun or (own.exists() and (own.path / "estimates.parquet").exists()):
         ledgers, name = [own], "the rollouts that this profile holds"
-        # Counted, where they are on this disk: a run that was killed left no estimates.
-        frames = [decide.count(own, run.fingerprint, run.recipe.budget.pilot) if own.held() else own.estimates()]
+        # A run that was killed left no estimates.
+        frames = [decide.count(own, run.fingerprint, run.recipe.budget.pilot) if begun else own.estimates()]
     else:
         return None
     counts = pl.concat([frame.filter(pl.col("n") > 0).select("n", "k", "mean_tokens") for frame in frames])
